@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every room's CMakeLists.txt uses: one function for a library, one for a test, one for a benchmark.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+option(PENSTOCK_WERROR "Treat warnings as errors" ON)
+option(PENSTOCK_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+set(PENSTOCK_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize")
+
+# Every first-party target links this: warnings, include roots, sanitizers.
+add_library(penstock_options INTERFACE)
+target_compile_options(penstock_options INTERFACE -Wall -Wextra $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>
+                       -fdiagnostics-color=auto)
+target_include_directories(penstock_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(penstock_options INTERFACE PENSTOCK_VERSION="${PROJECT_VERSION}")
+if(PENSTOCK_SANITIZE)
+  target_compile_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE})
+endif()
+if(PENSTOCK_FUZZ)
+  # Coverage instrumentation everywhere; the fuzz executables alone link libFuzzer's main.
+  target_compile_options(penstock_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+enable_testing()
+if(NOT PENSTOCK_FUZZ)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+# penstock_library(NAME room SOURCES a.cc b.cc [DEPS targets])
+# Makes the target penstock_<room>.
+function(penstock_library)
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;DEPS" ${ARGN})
+  add_library(penstock_${ARG_NAME} STATIC ${ARG_SOURCES})
+  target_link_libraries(penstock_${ARG_NAME} PUBLIC penstock_options ${ARG_DEPS} Threads::Threads)
+endfunction()
+
+# penstock_test(NAME room_test SOURCES a_test.cc [DEPS targets] [LABELS labels])
+# One binary a room, registered test by test; its labels choose the suite: default is "unit".
+function(penstock_test)
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(PENSTOCK_FUZZ)
+    return()
+  endif()
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${ARG_NAME} ${ARG_SOURCES})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  gtest_discover_tests(${ARG_NAME} DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# penstock_fuzz(NAME wire_fuzz SOURCES wire_fuzz.cc CORPUS dir [DEPS targets])
+# With PENSTOCK_FUZZ: a libFuzzer executable. Otherwise: the same target function driven over its corpus, as a test.
+function(penstock_fuzz)
+  cmake_parse_arguments(ARG "" "NAME;CORPUS" "SOURCES;DEPS" ${ARGN})
+  if(PENSTOCK_FUZZ)
+    add_executable(${ARG_NAME} ${ARG_SOURCES})
+    target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+    target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.cc)
+    target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} penstock_options)
+    add_test(NAME ${ARG_NAME}_corpus COMMAND ${ARG_NAME} ${ARG_CORPUS})
+    set_tests_properties(${ARG_NAME}_corpus PROPERTIES LABELS "unit" TIMEOUT 120)
+  endif()
+endfunction()
