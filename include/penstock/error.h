@@ -44,7 +44,8 @@ class [[nodiscard]] error {
   error(errc kind, std::string message, recovery what_to_do = recovery::fatal)
       : message_(std::move(message)), kind_(kind), recovery_(what_to_do) {}
 
-  /// An error that a broker answered. `code` is the protocol's error code (wire/error_code.h has their names).
+  /// An error that a broker answered. `code` is the protocol's error code (wire/error_code.h has their
+  /// names).
   static error from_kafka(std::int16_t code, std::string message, recovery what_to_do) {
     error e(errc::kafka, std::move(message), what_to_do);
     e.kafka_code_ = code;

@@ -28,5 +28,7 @@ class strong_id {
 
 template <typename Tag, typename Rep>
 struct std::hash<penstock::strong_id<Tag, Rep>> {
-  std::size_t operator()(penstock::strong_id<Tag, Rep> id) const noexcept { return std::hash<Rep>{}(id.value()); }
+  std::size_t operator()(penstock::strong_id<Tag, Rep> id) const noexcept {
+    return std::hash<Rep>{}(id.value());
+  }
 };

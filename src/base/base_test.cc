@@ -39,7 +39,8 @@ TEST(crc32c, instruction_and_tables_agree_for_every_length_and_split) {
 TEST(varint, round_trips_at_the_edges) {
   char buffer[max_varint64_bytes];
   for (int bit = 0; bit < 64; ++bit) {
-    for (std::int64_t v : {std::int64_t{1} << bit, -(std::int64_t{1} << (bit % 63)), (std::int64_t{1} << (bit % 63)) - 1}) {
+    for (std::int64_t v :
+         {std::int64_t{1} << bit, -(std::int64_t{1} << (bit % 63)), (std::int64_t{1} << (bit % 63)) - 1}) {
       char* end = write_varint(buffer, v);
       EXPECT_EQ(static_cast<std::size_t>(end - buffer), varint_size(v));
       std::int64_t back = 0;
@@ -64,7 +65,8 @@ TEST(murmur2, equals_the_java_client) {
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("foobar")), -790332482);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("a-little-bit-long-string")), -985981536);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("a-little-bit-longer-string")), -1486304829);
-  EXPECT_EQ(static_cast<std::int32_t>(murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8")), -58897971);
+  EXPECT_EQ(static_cast<std::int32_t>(murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8")),
+            -58897971);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("abc")), 479470107);
 }
 
@@ -97,7 +99,8 @@ TEST(unique_function, owns_what_cannot_be_copied) {
 }
 
 TEST(error, carries_context) {
-  const error e = error::from_kafka(3, "topic 'a' does not exist", recovery::retriable).with_context("producer");
+  const error e =
+      error::from_kafka(3, "topic 'a' does not exist", recovery::retriable).with_context("producer");
   EXPECT_EQ(e.message(), "producer: topic 'a' does not exist");
   EXPECT_EQ(e.kafka_code(), 3);
   EXPECT_TRUE(e.retriable());

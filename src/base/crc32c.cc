@@ -40,8 +40,9 @@ std::uint32_t detail::crc32c_portable(std::string_view bytes, std::uint32_t so_f
     std::memcpy(&lo, p, 4);
     std::memcpy(&hi, p + 4, 4);
     lo ^= c;
-    c = tables[7][lo & 0xff] ^ tables[6][(lo >> 8) & 0xff] ^ tables[5][(lo >> 16) & 0xff] ^ tables[4][lo >> 24] ^
-        tables[3][hi & 0xff] ^ tables[2][(hi >> 8) & 0xff] ^ tables[1][(hi >> 16) & 0xff] ^ tables[0][hi >> 24];
+    c = tables[7][lo & 0xff] ^ tables[6][(lo >> 8) & 0xff] ^ tables[5][(lo >> 16) & 0xff] ^
+        tables[4][lo >> 24] ^ tables[3][hi & 0xff] ^ tables[2][(hi >> 8) & 0xff] ^
+        tables[1][(hi >> 16) & 0xff] ^ tables[0][hi >> 24];
   }
   for (; n > 0; --n, ++p) c = (c >> 8) ^ tables[0][(c ^ static_cast<unsigned char>(*p)) & 0xff];
   return ~c;
@@ -50,8 +51,8 @@ std::uint32_t detail::crc32c_portable(std::string_view bytes, std::uint32_t so_f
 #if defined(__x86_64__)
 namespace {
 
-// The instruction takes three cycles but starts one a cycle: three independent streams fill it. Their sums are
-// joined by shifting the first over the length of what follows, a linear map kept as one table a byte.
+// The instruction takes three cycles but starts one a cycle: three independent streams fill it. Their sums
+// are joined by shifting the first over the length of what follows, a linear map kept as one table a byte.
 constexpr std::size_t stream_bytes = 1024;
 
 using shift_table = std::array<std::array<std::uint32_t, 256>, 4>;
@@ -81,7 +82,8 @@ std::uint64_t word(const char* p) noexcept {
   return v;
 }
 
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::string_view bytes, std::uint32_t so_far) noexcept {
+__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::string_view bytes,
+                                                             std::uint32_t so_far) noexcept {
   static const shift_table one = make_shift(stream_bytes);
   std::uint64_t c = ~so_far;
   const char* p = bytes.data();

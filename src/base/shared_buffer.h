@@ -11,10 +11,11 @@
 
 namespace penstock::base {
 
-/// Reference-counted bytes of a fixed capacity, in one allocation and not initialised: what a fetch response is read
-/// into, and what the record views of its batches borrow from.
+/// Reference-counted bytes of a fixed capacity, in one allocation and not initialised: what a fetch response
+/// is read into, and what the record views of its batches borrow from.
 ///
-/// A handle may be copied to another thread; the bytes themselves are written by one owner before they are shared.
+/// A handle may be copied to another thread; the bytes themselves are written by one owner before they are
+/// shared.
 class shared_buffer {
  public:
   shared_buffer() noexcept = default;
@@ -33,12 +34,15 @@ class shared_buffer {
     return *this;
   }
   ~shared_buffer() {
-    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) std::free(block_);
+    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      std::free(block_);
   }
 
   explicit operator bool() const noexcept { return block_ != nullptr; }
   char* data() noexcept { return block_ == nullptr ? nullptr : reinterpret_cast<char*>(block_ + 1); }
-  const char* data() const noexcept { return block_ == nullptr ? nullptr : reinterpret_cast<const char*>(block_ + 1); }
+  const char* data() const noexcept {
+    return block_ == nullptr ? nullptr : reinterpret_cast<const char*>(block_ + 1);
+  }
   std::size_t capacity() const noexcept { return block_ == nullptr ? 0 : block_->capacity; }
   /// True when no other handle exists, so the bytes may be used again.
   bool unique() const noexcept {

@@ -10,17 +10,17 @@ namespace penstock {
 template <typename Signature>
 class unique_function;
 
-/// A callable that is moved, never copied: C++23's std::move_only_function, for handlers that own their state.
-/// Calling an empty one is undefined.
+/// A callable that is moved, never copied: C++23's std::move_only_function, for handlers that own their
+/// state. Calling an empty one is undefined.
 template <typename R, typename... Args>
 class unique_function<R(Args...)> {
  public:
   unique_function() noexcept = default;
   unique_function(std::nullptr_t) noexcept {}
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, unique_function> &&
-             std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
-  unique_function(F&& f) : target_(std::make_unique<model<std::remove_cvref_t<F>>>(std::forward<F>(f))) {}
+  requires(!std::is_same_v<std::remove_cvref_t<F>, unique_function> &&
+           std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>) unique_function(F&& f)
+      : target_(std::make_unique<model<std::remove_cvref_t<F>>>(std::forward<F>(f))) {}
 
   explicit operator bool() const noexcept { return target_ != nullptr; }
   R operator()(Args... args) { return target_->call(std::forward<Args>(args)...); }

@@ -36,7 +36,8 @@ inline char* write_uvarint(char* out, std::uint64_t v) noexcept {
 }
 inline char* write_varint(char* out, std::int64_t v) noexcept { return write_uvarint(out, zigzag(v)); }
 
-/// Reads from [p, end). Returns the position behind it, or nullptr when it is cut off or longer than ten bytes.
+/// Reads from [p, end). Returns the position behind it, or nullptr when it is cut off or longer than ten
+/// bytes.
 inline const char* read_uvarint(const char* p, const char* end, std::uint64_t& v) noexcept {
   if (p < end && static_cast<unsigned char>(*p) < 0x80) [[likely]] {
     v = static_cast<unsigned char>(*p);
