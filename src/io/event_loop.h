@@ -12,8 +12,8 @@ namespace penstock::io {
 
 /// One thread's loop over sockets, timers and posted functions (over Boost.Asio, hidden in the .cc files).
 ///
-/// The loop belongs to the thread that runs it: timers, streams and listeners made on it are touched only from its
-/// handlers or while nobody runs it. `post` and `stop` alone are safe from any thread.
+/// The loop belongs to the thread that runs it: timers, streams and listeners made on it are touched only
+/// from its handlers or while nobody runs it. `post` and `stop` alone are safe from any thread.
 ///
 ///     event_loop loop;
 ///     loop.post([&] { start(); });
@@ -29,9 +29,11 @@ class event_loop {
   void post(unique_function<void()> f);
   /// Runs handlers until stop() is called.
   void run();
-  /// Runs handlers until stop(), or until `deadline`; waits for I/O in between. Returns how many handlers ran.
+  /// Runs handlers until stop(), or until `deadline`; waits for I/O in between. Returns how many handlers
+  /// ran.
   std::size_t run_until(instant deadline);
-  /// Waits until at least one handler ran, or `deadline`; runs the others that are ready too, without waiting more.
+  /// Waits until at least one handler ran, or `deadline`; runs the others that are ready too, without waiting
+  /// more.
   std::size_t run_some_until(instant deadline);
   /// Runs what is ready now, without waiting.
   std::size_t poll();

@@ -23,7 +23,9 @@ class file {
   virtual result<std::size_t> read_at(std::uint64_t position, std::span<char> out) const = 0;
   /// Writes all pieces, one behind the other, at `position`. On an error a prefix may have been written.
   virtual result<> write_at(std::uint64_t position, std::span<const std::string_view> pieces) = 0;
-  result<> write_at(std::uint64_t position, std::string_view bytes) { return write_at(position, {&bytes, 1}); }
+  result<> write_at(std::uint64_t position, std::string_view bytes) {
+    return write_at(position, {&bytes, 1});
+  }
   virtual result<std::uint64_t> size() const = 0;
   virtual result<> truncate(std::uint64_t size) = 0;
   /// Returns when the bytes (and the size) are on the disk. After an error what reached it is unknown, and a
@@ -40,9 +42,9 @@ class file_lock {
 };
 
 enum class open_mode : std::uint8_t {
-  read,       ///< must exist
-  read_write, ///< made if it does not exist
-  create_new, ///< fails with errc::already_exists if it does
+  read,        ///< must exist
+  read_write,  ///< made if it does not exist
+  create_new,  ///< fails with errc::already_exists if it does
 };
 
 struct directory_entry {
@@ -79,8 +81,8 @@ class file_system {
 
 /// Reads a whole file into memory; errc::exhausted when it is larger than `limit` bytes.
 result<std::string> read_file(file_system& fs, const std::string& path, std::uint64_t limit = 64u << 20);
-/// Replaces a file so that after a crash either the old or the new content is there whole: write to `path.tmp`, sync,
-/// rename, sync the directory.
+/// Replaces a file so that after a crash either the old or the new content is there whole: write to
+/// `path.tmp`, sync, rename, sync the directory.
 result<> write_file_atomically(file_system& fs, const std::string& path, std::string_view content);
 
 }  // namespace penstock::io

@@ -8,8 +8,8 @@
 
 namespace penstock::io {
 
-/// Calls `f` with the number each time SIGINT or SIGTERM arrives, on the loop, while it lives. SIGPIPE is ignored for the
-/// process from the first one on.
+/// Calls `f` with the number each time SIGINT or SIGTERM arrives, on the loop, while it lives. SIGPIPE is
+/// ignored for the process from the first one on.
 class stop_signals {
  public:
   stop_signals(event_loop& loop, unique_function<void(int)> f);

@@ -9,8 +9,8 @@
 
 namespace penstock::io {
 
-/// A file system in memory that behaves as a disk does when the power goes: what was synced is there, of the rest any
-/// part may be. Faults are drawn from the seed, so a failure repeats. Safe from any thread.
+/// A file system in memory that behaves as a disk does when the power goes: what was synced is there, of the
+/// rest any part may be. Faults are drawn from the seed, so a failure repeats. Safe from any thread.
 ///
 ///     simulated_file_system fs(seed);
 ///     ... write without sync ...
@@ -21,8 +21,8 @@ class simulated_file_system final : public file_system {
   explicit simulated_file_system(std::uint64_t seed = 1);
   ~simulated_file_system() override;
 
-  /// Loses power. Every unsynced write to a file survives whole, as a prefix, as zeros, or not at all; unsynced names
-  /// (creations, renames, removals) survive or not.
+  /// Loses power. Every unsynced write to a file survives whole, as a prefix, as zeros, or not at all;
+  /// unsynced names (creations, renames, removals) survive or not.
   void crash();
   /// The n-th write (1 = the next) from now fails with errc::io; 0 turns it off.
   void fail_write(std::uint64_t n);

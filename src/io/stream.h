@@ -27,8 +27,8 @@ std::string to_string(const endpoint& e);  ///< "host:port", IPv6 addresses in b
 /// Parses "host:port" or "[v6]:port".
 result<endpoint> parse_endpoint(std::string_view text);
 
-/// A piece of a gathered write: memory, or a range of a file that goes to the socket without passing through us
-/// (sendfile). `keep` holds whatever owns the memory or the file until the write is over.
+/// A piece of a gathered write: memory, or a range of a file that goes to the socket without passing through
+/// us (sendfile). `keep` holds whatever owns the memory or the file until the write is over.
 struct write_piece {
   std::string_view bytes;
   const file* from = nullptr;
@@ -37,16 +37,16 @@ struct write_piece {
   std::shared_ptr<const void> keep;
 };
 
-/// A connected byte stream on an event loop. One read and one write may be under way at a time. Handlers run on the
-/// loop, never inside the call that registers them. Closing or destroying it completes pending handlers with
-/// errc::cancelled; they run from the loop, so what they touch must outlive it or be guarded.
+/// A connected byte stream on an event loop. One read and one write may be under way at a time. Handlers run
+/// on the loop, never inside the call that registers them. Closing or destroying it completes pending
+/// handlers with errc::cancelled; they run from the loop, so what they touch must outlive it or be guarded.
 class stream {
  public:
   virtual ~stream() = default;
   /// Reads at least one byte, as many as are there up to out.size(). errc::closed at the end of the stream.
   virtual void read_some(std::span<char> out, unique_function<void(result<std::size_t>)> done) = 0;
-  /// Reads what is there without waiting: 0 when there is nothing yet, errc::closed at the end. For loops that drain
-  /// a socket before they wait again.
+  /// Reads what is there without waiting: 0 when there is nothing yet, errc::closed at the end. For loops
+  /// that drain a socket before they wait again.
   virtual result<std::size_t> try_read(std::span<char> out) = 0;
   /// Writes all pieces in order.
   virtual void write(std::vector<write_piece> pieces, unique_function<void(result<>)> done) = 0;
@@ -67,8 +67,8 @@ class listener {
 void connect(event_loop& loop, const endpoint& to, std::chrono::milliseconds timeout,
              unique_function<void(result<std::unique_ptr<stream>>)> done);
 
-/// Listens at once (SO_REUSEADDR); errc::io when the address is taken. Each connection is handed to `accepted` on the
-/// loop; accept errors that pass (too many files) are waited out.
+/// Listens at once (SO_REUSEADDR); errc::io when the address is taken. Each connection is handed to
+/// `accepted` on the loop; accept errors that pass (too many files) are waited out.
 result<std::unique_ptr<listener>> listen(event_loop& loop, const endpoint& at,
                                          unique_function<void(std::unique_ptr<stream>)> accepted);
 
