@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings of every client, with Kafka's meaning and defaults. Each says Kafka's name for it.
+//
+//     kafka::consumer_settings s{.bootstrap_servers = "localhost:9092", .group_id = "board",
+//                                .auto_offset_reset = kafka::offset_reset::earliest};
+#pragma once
+
+#include <penstock/compression.h>
+#include <penstock/kafka/types.h>
+#include <penstock/result.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::kafka {
+
+/// Kafka: security.protocol. Only plaintext is there yet: the others answer errc::unsupported.
+enum class security_protocol : std::uint8_t { plaintext, ssl, sasl_plaintext, sasl_ssl };
+
+/// Certificates, names and secrets. Nothing here is ever written to a log or an error message.
+struct security_settings {
+  security_protocol protocol = security_protocol::plaintext;  ///< security.protocol
+  std::string sasl_mechanism;  ///< sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
+  std::string sasl_username;
+  std::string sasl_password;
+  std::string ca_file;  ///< ssl.ca.location; empty: the system's authorities
+  std::string certificate_file;
+  std::string key_file;
+  bool verify_host_name = true;  ///< ssl.endpoint.identification.algorithm
+};
+
+/// What all clients have in common: how they reach brokers and how long they wait.
+struct connection_settings {
+  std::string client_id = "penstock";                      ///< client.id
+  std::chrono::milliseconds request_timeout{30'000};       ///< request.timeout.ms
+  std::chrono::milliseconds connect_timeout{10'000};       ///< socket.connection.setup.timeout.ms
+  std::chrono::milliseconds reconnect_backoff{50};         ///< reconnect.backoff.ms
+  std::chrono::milliseconds reconnect_backoff_max{1'000};  ///< reconnect.backoff.max.ms
+  std::chrono::milliseconds retry_backoff{100};            ///< retry.backoff.ms
+  std::chrono::milliseconds retry_backoff_max{1'000};      ///< retry.backoff.max.ms
+  std::chrono::milliseconds metadata_max_age{300'000};     ///< metadata.max.age.ms
+  std::chrono::milliseconds default_api_timeout{60'000};   ///< default.api.timeout.ms
+  std::uint32_t max_response_bytes = 256u << 20;           ///< larger frames close the connection
+  security_settings security{};
+};
+
+/// A producer's settings.
+struct producer_settings {
+  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
+  kafka::acks acks = kafka::acks::all;
+  /// enable.idempotence: no duplicates and no reordering by retries. Not set: on when acks is `all`.
+  std::optional<bool> idempotence{};
+  penstock::compression compression = penstock::compression::none;  ///< compression.type
+  std::optional<int> compression_level{};                           ///< compression.<codec>.level
+  std::size_t batch_size = 16'384;           ///< batch.size: bytes a partition's batch may grow to
+  std::chrono::milliseconds linger{5};       ///< linger.ms: how long a batch waits for more records
+  std::size_t max_request_size = 1'048'576;  ///< max.request.size: of a record, and of a request's batches
+  std::size_t buffer_memory = 32u << 20;     ///< buffer.memory: bytes of records not yet acknowledged
+  int max_in_flight = 5;  ///< max.in.flight.requests.per.connection (at most 5 if idempotent)
+  std::chrono::milliseconds delivery_timeout{120'000};  ///< delivery.timeout.ms: from send to its outcome
+  std::chrono::milliseconds max_block{60'000};          ///< max.block.ms: send waits for memory and metadata
+  bool allow_auto_create_topics = true;  ///< lets the broker make a missing topic, if it does such things
+  connection_settings connection{};
+};
+
+/// How a group's partitions are shared out. Kafka: partition.assignment.strategy.
+enum class assignor : std::uint8_t {
+  range,        ///< per topic, consecutive partitions
+  round_robin,  ///< all partitions in turn
+  sticky,       ///< balanced, and as few moves as possible
+};
+
+/// A consumer's settings.
+struct consumer_settings {
+  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
+  std::string group_id;           ///< group.id; needed for subscribe and for commits
+  offset_reset auto_offset_reset = offset_reset::latest;
+  bool enable_auto_commit =
+      true;  ///< enable.auto.commit: positions handed out by poll, at the next poll or close
+  std::chrono::milliseconds auto_commit_interval{5'000};  ///< auto.commit.interval.ms
+  kafka::isolation_level isolation_level = kafka::isolation_level::read_uncommitted;
+  std::vector<assignor> assignors{
+      assignor::range};  ///< partition.assignment.strategy, in order of preference
+  std::chrono::milliseconds session_timeout{45'000};    ///< session.timeout.ms
+  std::chrono::milliseconds heartbeat_interval{3'000};  ///< heartbeat.interval.ms
+  std::chrono::milliseconds max_poll_interval{
+      300'000};                             ///< max.poll.interval.ms: then the member leaves the group
+  std::string group_instance_id;            ///< group.instance.id: static membership
+  std::int32_t fetch_min_bytes = 1;         ///< fetch.min.bytes
+  std::int32_t fetch_max_bytes = 50 << 20;  ///< fetch.max.bytes: of one answer
+  std::int32_t max_partition_fetch_bytes = 1 << 20;  ///< max.partition.fetch.bytes
+  std::chrono::milliseconds fetch_max_wait{
+      500};  ///< fetch.max.wait.ms: the broker's patience for fetch_min_bytes
+  std::size_t max_buffered_bytes = 64u << 20;  ///< bytes fetched ahead of poll; no fetch is sent above it
+  std::size_t max_poll_bytes = 4u << 20;       ///< about how much one poll hands out
+  bool check_crcs = true;                      ///< check.crcs
+  bool allow_auto_create_topics = false;       ///< allow.auto.create.topics
+  connection_settings connection{};
+};
+
+/// An admin client's settings.
+struct admin_settings {
+  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
+  connection_settings connection{};
+};
+
+}  // namespace penstock::kafka
