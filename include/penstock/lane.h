@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace penstock::io {
+class clock;
+class event_loop;
+}  // namespace penstock::io
+
+namespace penstock {
+
+/// What a connector learns about the job that it serves.
+struct job_info {
+  std::string application;  ///< the application's id: the consumer group of a Kafka source
+  std::string name;         ///< the name that the source or sink has in the topology
+  unsigned lanes = 1;
+  /// What the application was started with, under Kafka's names ("bootstrap.servers"): a connector takes from
+  /// here what its own options leave open.
+  std::map<std::string, std::string> settings{};
+};
+
+/// One lane (a thread of the job) as a connector sees it. Outlives every reader and writer of the lane. The
+/// loop is run by the lane between its steps: handlers run on the lane's thread, and after any handler ran
+/// the lane polls its readers again. A connector needs no other wake-up.
+struct lane_context {
+  job_info job;
+  unsigned lane = 0;  ///< 0 .. job.lanes - 1
+  io::event_loop& loop;
+  const io::clock& clock;
+};
+
+}  // namespace penstock
