@@ -45,6 +45,12 @@ function(penstock_library)
   target_link_libraries(penstock_${ARG_NAME} PUBLIC penstock_options ${ARG_DEPS} Threads::Threads)
 endfunction()
 
+# What `./dev test` builds under the sanitizers: every unit test with AddressSanitizer, and those that start threads
+# with ThreadSanitizer too.
+add_custom_target(tests_unit)
+add_custom_target(tests_threads)
+set(penstock_threaded_tests io_test client_test broker_test engine_test connectors_test runtime_test)
+
 # penstock_test(NAME room_test SOURCES a_test.cc [DEPS targets] [LABELS labels])
 # One binary a room, registered test by test; its labels choose the suite: default is "unit".
 function(penstock_test)
@@ -62,6 +68,12 @@ function(penstock_test)
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   gtest_discover_tests(${ARG_NAME} DISCOVERY_TIMEOUT 60
                        PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("unit" IN_LIST ARG_LABELS)
+    add_dependencies(tests_unit ${ARG_NAME})
+  endif()
+  if(ARG_NAME IN_LIST penstock_threaded_tests)
+    add_dependencies(tests_threads ${ARG_NAME})
+  endif()
 endfunction()
 
 # penstock_fuzz(NAME wire_fuzz SOURCES wire_fuzz.cc CORPUS dir [DEPS targets])
@@ -75,6 +87,7 @@ function(penstock_fuzz)
   else()
     add_executable(${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.cc)
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} penstock_options)
+    add_dependencies(tests_unit ${ARG_NAME})
     add_test(NAME ${ARG_NAME}_corpus COMMAND ${ARG_NAME} ${ARG_CORPUS})
     set_tests_properties(${ARG_NAME}_corpus PROPERTIES LABELS "unit" TIMEOUT 120)
   endif()
