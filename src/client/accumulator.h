@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/kafka/producer.h>
+#include <penstock/kafka/settings.h>
+#include <penstock/result.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "client/metadata.h"
+#include "io/clock.h"
+#include "io/random.h"
+#include "wire/batch_builder.h"
+
+namespace penstock::client {
+
+/// Whether a record was taken.
+enum class append_status : std::uint8_t {
+  accepted,
+  no_memory,    ///< buffer_memory is used up
+  no_metadata,  ///< the topic's partitions are not known yet; they have been asked for
+};
+
+struct partition_queue;
+
+/// The records of one partition that travel together, from the first append to the outcome.
+struct producer_batch {
+  explicit producer_batch(std::size_t max_bytes) : builder(max_bytes) {}
+
+  wire::batch_builder builder;
+  partition_queue* queue = nullptr;
+  io::instant created{};
+  std::size_t reserved = 0;  ///< bytes counted against buffer_memory
+  struct record_callback {
+    std::int32_t index;
+    kafka::delivery_callback f;
+  };
+  std::vector<record_callback> callbacks;
+
+  // The sender's:
+  bytes_view sealed;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  std::int32_t base_sequence = -1;
+  int attempts = 0;
+  bool maybe_persisted = false;  ///< an attempt ended without an answer
+};
+using batch_ptr = std::shared_ptr<producer_batch>;
+
+struct topic_queues;
+
+/// One partition's batches: the one that records are appended to and the full ones before it, both the
+/// accumulator's; and what the sender keeps of it.
+struct partition_queue {
+  topic_queues* topic = nullptr;
+  std::int32_t partition = 0;
+
+  batch_ptr open;
+  std::deque<batch_ptr> full;
+  bool announced = false;  ///< stands in the accumulator's list of partitions with work
+
+  // The sender's, touched on its loop only:
+  struct sending {
+    std::deque<batch_ptr> retry;  ///< sent before, by sequence
+    int in_flight = 0;
+    std::int64_t producer_id = -1;
+    std::int16_t producer_epoch = -1;
+    std::int32_t next_sequence = 0;
+    bool unresolved = false;  ///< a batch with a sequence failed; the broker may expect that sequence still
+    bool ready = false;       ///< stands in a list of the sender
+    io::instant not_before{};
+    int failures = 0;
+  } send;
+};
+
+struct topic_queues {
+  std::string name;
+  std::vector<std::unique_ptr<partition_queue>> partitions;
+  std::int32_t known = 0;    ///< partitions that records may go to; 0: not known yet
+  std::int32_t sticky = -1;  ///< where records without a key go until its batch is full
+  wire::error_code error = wire::error_code::none;  ///< why the topic cannot be written to
+};
+
+/// Collects records into batches, one open batch a partition. No locks and no clock of its own: one thread,
+/// or whoever holds the lock that the sender was given too.
+class accumulator {
+ public:
+  accumulator(const kafka::producer_settings& settings, io::random_source& random);
+
+  struct appended {
+    append_status status = append_status::accepted;
+    bool work = false;  ///< the sender should look: a batch was begun or is full
+  };
+  /// Appends to the partition's batch. Errors: invalid_argument (a partition that is not there, a record
+  /// larger than max_request_size), or the topic's error.
+  result<appended> append(const kafka::record_to_send& r, std::int64_t timestamp_ms, io::instant now,
+                          kafka::delivery_callback* callback);
+
+  /// Sets the number of a topic's partitions, or why it cannot be written to.
+  void set_topic(const std::string& name, std::int32_t partitions, wire::error_code error);
+  topic_queues* find(std::string_view name) noexcept;
+  topic_queues& find_or_add(std::string_view name);
+
+  // For the sender.
+
+  /// Partitions whose batch became full since the last call are appended to `out`, and those whose open batch
+  /// was begun before `begun_before`. Returns when the oldest remaining open batch was begun, if there is
+  /// one.
+  std::optional<io::instant> take_work(io::instant begun_before, std::vector<partition_queue*>& out);
+  /// The next batch to send: a full one, or the open one if `even_open`.
+  batch_ptr take_batch(partition_queue& q, bool even_open);
+  /// Gives memory back; `reuse` keeps the batch's buffer for a later one.
+  void release(const batch_ptr& b, bool reuse);
+  /// Everything not taken yet (on close): all batches of all partitions.
+  std::vector<batch_ptr> take_all();
+  /// Batches that were begun before `before` and not taken: their time to be delivered is over.
+  std::vector<batch_ptr> take_expired(io::instant before);
+
+  bool empty() const noexcept { return batches_ == 0; }
+  bool full() const noexcept { return buffered_ >= settings_.buffer_memory; }
+  std::size_t buffered_bytes() const noexcept { return buffered_; }
+  std::uint64_t records() const noexcept { return records_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+  const std::map<std::string, std::unique_ptr<topic_queues>, std::less<>>& topics() const noexcept {
+    return topics_;
+  }
+
+ private:
+  std::int32_t choose_partition(topic_queues& t, const kafka::record_to_send& r);
+  batch_ptr new_batch(partition_queue& q, std::size_t first_record, io::instant now);
+  void announce(partition_queue& q);
+
+  const kafka::producer_settings settings_;
+  io::random_source& random_;
+  std::map<std::string, std::unique_ptr<topic_queues>, std::less<>> topics_;
+  topic_queues* last_topic_ = nullptr;  // most producers write to one topic for long
+  std::deque<std::pair<io::instant, std::weak_ptr<producer_batch>>> begun_;
+  std::vector<partition_queue*> with_full_;
+  std::vector<batch_ptr> free_;
+  std::size_t free_bytes_ = 0;
+  std::size_t buffered_ = 0;  // bytes of records without an outcome
+  std::size_t batches_ = 0;   // not taken by the sender yet
+  std::uint64_t records_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace penstock::client

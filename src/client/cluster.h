@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/kafka/settings.h>
+#include <penstock/kafka/types.h>
+#include <penstock/result.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/shared_buffer.h"
+#include "base/unique_function.h"
+#include "client/backoff.h"
+#include "client/buffer_pool.h"
+#include "client/connection.h"
+#include "client/metadata.h"
+#include "io/event_loop.h"
+#include "io/random.h"
+#include "io/stream.h"
+
+namespace penstock::client {
+
+/// Any broker that can be reached: for metadata, coordinators and producer ids.
+inline constexpr std::int32_t any_broker = -1;
+/// The controller, for changes of topics.
+inline constexpr std::int32_t controller = -2;
+
+/// A broker answers one connection's requests in order, so what waits there (a fetch, a join) has a
+/// connection of its own.
+enum class channel : std::uint8_t { general, fetch, coordinator };
+
+/// How to send one request.
+struct call_options {
+  client::channel channel = channel::general;
+  std::chrono::milliseconds timeout{0};  ///< 0: request_timeout
+  std::int16_t min_version = 0;
+  std::int16_t max_version = 0x7fff;
+};
+
+/// The brokers of one Kafka cluster as one event loop sees them: connections, metadata, and typed requests.
+/// What fetchers, producers, group members and admin operations of that loop share.
+///
+/// Threads: the loop's only. Lifetime: outlives the fetchers and producers made on it; destroying it closes
+/// the connections and drops pending handlers uncalled.
+class cluster {
+ public:
+  /// Checks the settings and parses the bootstrap list; connects when first needed.
+  static result<std::unique_ptr<cluster>> create(io::event_loop& loop, std::string_view bootstrap_servers,
+                                                 kafka::connection_settings settings,
+                                                 io::random_source& random = io::random_source::system());
+  ~cluster();
+  cluster(const cluster&) = delete;
+  cluster& operator=(const cluster&) = delete;
+
+  io::event_loop& loop() noexcept { return loop_; }
+  io::instant now() const noexcept { return loop_.time().now(); }
+  const kafka::connection_settings& settings() const noexcept { return settings_; }
+  io::random_source& random() noexcept { return random_; }
+  buffer_pool& buffers() noexcept { return buffers_; }
+
+  /// Sends `request` (any wire request) to a broker in the highest version both know and gives the decoded
+  /// `Response`, or the error why there is none: timeout, io or closed (retriable), unsupported, corrupt.
+  /// Error codes within a response are the caller's to look at.
+  template <typename Response, typename Request>
+  void call(std::int32_t broker, Request request, call_options options,
+            unique_function<void(result<Response>)> done) {
+    outgoing out;
+    out.key = Request::key;
+    out.min_version = std::max<std::int16_t>(Request::min_version, options.min_version);
+    out.max_version = std::min<std::int16_t>(Request::max_version, options.max_version);
+    out.timeout = options.timeout;
+    out.encode = [r = std::move(request)](wire::writer& w, std::int16_t version) {
+      return r.encode(w, version);
+    };
+    out.done = [done = std::move(done)](result<incoming> in) mutable {
+      if (!in) return done(fail(std::move(in.error())));
+      Response response;
+      auto decoded = response.decode(in->body, in->version);
+      if (!decoded) return done(fail(decoded.error().with_context(in->from)));
+      done(std::move(response));
+    };
+    send(broker, options.channel, std::move(out));
+  }
+  /// The same for a request whose bytes are made by hand and whose answer is read in place.
+  void send(std::int32_t broker, client::channel channel, outgoing out);
+
+  /// Whether a request to this broker would go out at once.
+  bool is_ready(std::int32_t broker, client::channel channel) const;
+  /// Connects if needed; `done` when the next request would go out at once, or with the error of the attempt.
+  void connect(std::int32_t broker, client::channel channel, unique_function<void(result<>)> done);
+  /// Requests sent to a broker and not answered yet.
+  std::size_t in_flight(std::int32_t broker, client::channel channel) const;
+  /// "host:port" of a broker, for messages.
+  std::string describe(std::int32_t broker) const;
+
+  const metadata_cache& metadata() const noexcept { return metadata_; }
+  /// Keeps a topic's partitions in the cache from now on; asks for them soon. `create`: the broker may make
+  /// it.
+  void watch_topic(const std::string& topic, bool create = false);
+  void unwatch_topic(const std::string& topic);
+  /// Asks a broker again, soon (a burst of wishes is one request; failures back off). For answers such as
+  /// NOT_LEADER_OR_FOLLOWER.
+  void request_metadata();
+  /// Called after every change of the cache and after every failed attempt to refresh it, until the token is
+  /// gone.
+  void on_metadata(std::weak_ptr<void> token, std::function<void(const result<>&)> f);
+  /// One answer for these topics alone (empty: all of the cluster), not kept in the cache.
+  template <typename Response, typename Request>
+  void call_any(Request request, unique_function<void(result<Response>)> done) {
+    call<Response>(any_broker, std::move(request), {}, std::move(done));
+  }
+
+ private:
+  struct node;
+  struct waiting;
+  cluster(io::event_loop& loop, std::vector<io::endpoint> bootstrap, kafka::connection_settings settings,
+          io::random_source& random);
+  struct node_key {
+    std::int32_t broker;
+    client::channel channel;
+    friend auto operator<=>(const node_key&, const node_key&) = default;
+  };
+  node* find_node(std::int32_t broker, client::channel channel);
+  const node* find_node(std::int32_t broker, client::channel channel) const;
+  std::int32_t pick_any() const;
+  std::int32_t resolve(std::int32_t broker) const;
+  void open(node& n);
+  void opened(node& n, result<std::unique_ptr<io::stream>> stream);
+  void ready(node& n);
+  void lost(node& n, const error& why);
+  void retire(node& n);
+  void flush_waiting(node& n);
+  void fail_waiting(node& n, const error& why);
+  void expire_waiting(node& n);
+  void arm_metadata(std::chrono::milliseconds after);
+  void refresh_metadata();
+  void metadata_arrived(result<wire::metadata_response> response);
+  void update_nodes();
+  void notify_metadata(const result<>& outcome);
+
+  io::event_loop& loop_;
+  std::vector<io::endpoint> bootstrap_;
+  kafka::connection_settings settings_;
+  io::random_source& random_;
+  buffer_pool buffers_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
+
+  std::map<node_key, std::unique_ptr<node>> nodes_;
+  std::size_t next_bootstrap_ = 0;
+
+  metadata_cache metadata_;
+  std::map<std::string, bool> watched_;  // topic -> may be created
+  io::timer metadata_timer_;
+  io::instant metadata_due_{};
+  bool metadata_in_flight_ = false;
+  bool metadata_again_ = false;
+  io::instant last_refresh_{};
+  backoff metadata_backoff_;
+  struct listener {
+    std::weak_ptr<void> token;
+    std::function<void(const result<>&)> f;
+  };
+  std::vector<listener> listeners_;
+};
+
+}  // namespace penstock::client

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/kafka/types.h>
+#include <penstock/result.h>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "base/shared_buffer.h"
+#include "base/unique_function.h"
+#include "client/cluster.h"
+#include "wire/record_cursor.h"
+#include "wire/records_reader.h"
+#include "wire/scratch_buffer.h"
+
+namespace penstock::client {
+
+struct fetcher_settings {
+  kafka::isolation_level isolation = kafka::isolation_level::read_uncommitted;
+  std::int32_t min_bytes = 1;
+  std::int32_t max_bytes = 50 << 20;
+  std::int32_t partition_max_bytes = 1 << 20;
+  std::chrono::milliseconds max_wait{500};
+  std::size_t max_buffered_bytes = 64u << 20;  ///< fetched and not yet polled; no fetch is sent above it
+  bool check_crcs = true;
+  /// For a position that does not exist any more. `none` makes it an error of poll (what an engine wants).
+  kafka::offset_reset reset = kafka::offset_reset::none;
+  std::size_t max_decompressed = wire::default_max_decompressed;  ///< of one batch
+  /// A topic that the brokers do not know is an error after this long; before, it may still be on its way.
+  std::chrono::milliseconds unknown_topic_after{5'000};
+};
+
+/// What keeps the bytes of a batch alive: the fetch's buffer, or what the batch was decompressed into.
+struct batch_memory {
+  base::shared_buffer frame;
+  std::shared_ptr<const wire::scratch_buffer> plain;
+};
+
+/// One record batch of one partition, ready to be walked. Records below the position asked for are skipped
+/// already.
+struct fetched {
+  std::shared_ptr<const kafka::topic_partition> partition;
+  std::int64_t tag = 0;  ///< what assign() was given
+  wire::batch_header header;
+  wire::record_cursor
+      records;  ///< empty for control batches and aborted transactions: only the position moves
+  std::int64_t first_offset = 0;
+  std::int64_t next_offset = 0;  ///< the position after it
+  std::int64_t high_watermark = 0;
+  std::size_t bytes = 0;  ///< of the batch as it came
+  batch_memory memory;
+};
+
+/// Reads partitions: one outstanding long-poll fetch a broker, sent as soon as the last answer is in; answers
+/// are read straight into reference-counted buffers and their batches are handed out as borrowed views.
+///
+/// Lane-driven: everything happens on the cluster's loop; `poll` never waits.
+///
+///     fetcher f(cluster, settings);
+///     f.assign({"orders", 0}, offset, tag);
+///     f.on_ready([&] { lane.schedule(task); });
+///     std::vector<fetched> out;
+///     auto taken = f.poll(out, 4 << 20);   // result<std::size_t>: an error names its partition, the others
+///     go on
+class fetcher {
+ public:
+  fetcher(cluster& c, fetcher_settings settings);
+  ~fetcher();
+  fetcher(const fetcher&) = delete;
+  fetcher& operator=(const fetcher&) = delete;
+
+  /// Begins reading at `offset` (or kafka::earliest_offset, kafka::latest_offset: looked up first). Assigning
+  /// again moves the position.
+  void assign(const kafka::topic_partition& tp, std::int64_t offset, std::int64_t tag = 0);
+  void remove(const kafka::topic_partition& tp);
+  /// Forgets what was fetched and goes on at `offset`; clears an error of the partition.
+  void seek(const kafka::topic_partition& tp, std::int64_t offset);
+  void pause(const kafka::topic_partition& tp);
+  void resume(const kafka::topic_partition& tp);
+
+  /// Hands out batches of about `max_bytes` in total (at least one if there is one): appends them to `out`
+  /// and returns how many. Errors, once each: errc::data_loss (offset out of range with reset none),
+  /// errc::corrupt (checksum), errc::not_found, errc::kafka; the partition then stands still until it is
+  /// sought or assigned anew.
+  result<std::size_t> poll(std::vector<fetched>& out, std::size_t max_bytes);
+  /// Whether poll has something (a batch or an error).
+  bool ready() const noexcept;
+  /// Called on the loop when poll has something after it had nothing.
+  void on_ready(unique_function<void()> f) { on_ready_ = std::move(f); }
+
+  /// The offset of the next record that poll will hand out; nothing while it is being looked up.
+  std::optional<std::int64_t> position(const kafka::topic_partition& tp) const;
+  /// The partition's end as of its last answer; nothing before the first.
+  std::optional<std::int64_t> high_watermark(const kafka::topic_partition& tp) const;
+  std::size_t buffered_bytes() const noexcept { return buffered_; }
+  std::vector<kafka::topic_partition> assignment() const;
+
+ private:
+  struct partition;
+  struct section;
+  struct request;
+  using partition_ptr = std::shared_ptr<partition>;
+
+  void kick();
+  void send_fetches();
+  void look_up_offsets();
+  void offsets_arrived(const std::vector<std::pair<partition_ptr, std::uint64_t>>& asked,
+                       result<std::vector<std::int64_t>> offsets);
+  void send_fetch(std::int32_t broker, const std::vector<partition_ptr>& partitions);
+  void arrived(std::int32_t broker, const request& asked, result<incoming> in);
+  void take(partition& p, const request& asked, const base::shared_buffer& frame, const void* answer);
+  void failed(const partition_ptr& p, std::int16_t code);
+  void stop(partition& p, error why);
+  void announce();
+  bool take_batch(section& s, std::vector<fetched>& out, std::size_t& bytes);
+  std::shared_ptr<wire::scratch_buffer> scratch();
+  partition_ptr find(const kafka::topic_partition& tp) const;
+
+  cluster& cluster_;
+  fetcher_settings settings_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
+  std::map<kafka::topic_partition, partition_ptr> partitions_;
+  std::map<std::int32_t, std::size_t> outstanding_;  // broker -> bytes its answer may bring
+  std::deque<section> sections_;
+  std::deque<error> errors_;
+  std::size_t buffered_ = 0;
+  bool kicked_ = false;
+  bool announced_ = false;
+  bool looking_up_ = false;
+  io::timer retry_timer_;
+  unique_function<void()> on_ready_;
+  std::vector<std::shared_ptr<wire::scratch_buffer>> scratch_;
+  wire::fetch_request* request_scratch_ = nullptr;
+};
+
+}  // namespace penstock::client

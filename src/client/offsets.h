@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Offsets of partitions and of groups: requests that find the right broker and are repeated while errors
+// pass.
+#pragma once
+
+#include <penstock/kafka/types.h>
+#include <penstock/result.h>
+
+#include <string>
+#include <vector>
+
+#include "base/unique_function.h"
+#include "client/cluster.h"
+
+namespace penstock::client {
+
+struct offset_query {
+  kafka::topic_partition partition;
+  /// kafka::earliest_offset, kafka::latest_offset, or milliseconds since 1970.
+  std::int64_t at = kafka::latest_offset;
+};
+
+/// Asks the leaders for offsets; answers in the order asked, kafka::no_offset where there is no record at or
+/// after a time. Errors name the partition. The topics are watched from then on.
+void list_offsets(cluster& c, std::vector<offset_query> queries, kafka::isolation_level isolation,
+                  io::instant deadline, unique_function<void(result<std::vector<std::int64_t>>)> done);
+
+/// Who commits. Outside of a group's generation (a group without members): the group's name alone.
+struct committer {
+  std::string group_id;
+  std::string member_id;
+  std::string instance_id;
+  std::int32_t generation = -1;
+};
+
+/// Commits offsets to the group's coordinator. A generation that is over is errc::kafka with
+/// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID or REBALANCE_IN_PROGRESS; nothing of it was
+/// committed then.
+void commit_offsets(cluster& c, committer who, std::vector<kafka::partition_offset> offsets,
+                    io::instant deadline, unique_function<void(result<>)> done);
+
+/// What a group has committed for these partitions, in the order asked (offset is kafka::no_offset where
+/// there is none). Waits while a transaction's offsets are undecided.
+void fetch_committed(cluster& c, std::string group_id, std::vector<kafka::topic_partition> partitions,
+                     io::instant deadline,
+                     unique_function<void(result<std::vector<kafka::partition_offset>>)> done);
+/// Everything that a group has committed.
+void fetch_all_committed(cluster& c, std::string group_id, io::instant deadline,
+                         unique_function<void(result<std::vector<kafka::partition_offset>>)> done);
+
+}  // namespace penstock::client

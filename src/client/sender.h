@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/kafka/producer.h>
+#include <penstock/kafka/settings.h>
+#include <penstock/result.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/unique_function.h"
+#include "client/accumulator.h"
+#include "client/cluster.h"
+#include "wire/messages/produce.h"
+
+namespace penstock::client {
+
+/// Takes batches from an accumulator and sees them through: sequences, requests, answers, retries in order,
+/// deadlines.
+///
+/// Order: a partition's batches are sent in the order they were filled, up to max_in_flight requests a
+/// broker. After a failure that passes nothing of that partition is sent until all its batches under way have
+/// come back; then they go out again in order. With idempotence the broker's sequence check makes that exact,
+/// duplicates included (KIP-98); a batch that failed for good leaves a gap in the sequences, which the
+/// partition leaves behind by raising its producer epoch.
+///
+/// Threads: the cluster's loop. If `guard` is given, it is held around every use of the accumulator.
+class sender {
+ public:
+  sender(cluster& c, accumulator& a, const kafka::producer_settings& settings, std::mutex* guard);
+  ~sender();
+  sender(const sender&) = delete;
+  sender& operator=(const sender&) = delete;
+
+  /// Looks for work soon. The accumulator's `appended::work` asks for it.
+  void kick();
+  /// Asks for a topic's partitions; on_writable tells when they are there.
+  void want_topic(const std::string& name);
+  void flush(unique_function<void(result<>)> done);
+  /// Fails everything that has no outcome with `why`.
+  void abandon(const error& why);
+  void on_writable(unique_function<void()> f) { on_writable_ = std::move(f); }
+  void on_delivery(kafka::delivery_callback f) { on_delivery_ = std::move(f); }
+  kafka::producer::counters statistics() const;
+  bool idle() const;
+
+ private:
+  struct request;
+  struct flush_request;
+  struct lock;
+
+  void run();
+  void collect();
+  void sort_by_leader();
+  bool take_for(std::int32_t broker);
+  bool may_send(partition_queue& q) const;
+  batch_ptr next_batch(partition_queue& q, std::size_t room);
+  result<> seal(producer_batch& b);
+  void send(std::int32_t broker, std::vector<batch_ptr> batches);
+  void answered(const std::shared_ptr<request>& r, result<incoming> in);
+  void outcome(const batch_ptr& b, wire::error_code code, std::int64_t offset, std::int64_t timestamp,
+               const std::string& why, std::int32_t broker);
+  void retry(const batch_ptr& b);
+  void sequence_gap(const batch_ptr& b, wire::error_code code);
+  void restart_sequences(partition_queue& q);
+  void succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp);
+  void give_up(const batch_ptr& b, const error& why);
+  void report(const batch_ptr& b, kafka::delivery d);
+  void settle(const batch_ptr& b);
+  void make_ready(partition_queue& q);
+  void expire();
+  void schedule(io::instant at);
+  void request_producer_id();
+  void metadata_changed(const result<>& outcome);
+  void check_flushes();
+  std::unique_lock<std::mutex> hold() const;
+
+  cluster& cluster_;
+  accumulator& accumulator_;
+  const kafka::producer_settings settings_;
+  std::mutex* guard_;
+  bool idempotent_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
+
+  std::vector<partition_queue*> ready_;  // have a batch that may go out
+  std::vector<partition_queue*> work_;   // scratch of collect()
+  std::map<std::int32_t, std::vector<partition_queue*>> by_leader_;
+  std::map<std::int32_t, int> in_flight_;  // requests a broker
+  std::set<std::int32_t> connecting_;
+  std::size_t taken_ = 0;  // batches taken and without an outcome
+
+  enum class id_state : std::uint8_t { none, asked, known };
+  id_state producer_id_state_ = id_state::none;
+  std::int64_t producer_id_ = -1;
+  std::int16_t producer_epoch_ = -1;
+  backoff id_backoff_;
+
+  bool kicked_ = false;
+  io::timer timer_;
+  io::instant timer_due_{};
+  std::vector<std::shared_ptr<flush_request>> flushes_;
+  std::optional<error> failure_since_flush_;
+  std::optional<error> fatal_;
+  unique_function<void()> on_writable_;
+  bool was_full_ = false;
+  kafka::delivery_callback on_delivery_;
+  kafka::producer::counters counters_{};
+};
+
+}  // namespace penstock::client
