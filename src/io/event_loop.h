@@ -13,7 +13,8 @@ namespace penstock::io {
 /// One thread's loop over sockets, timers and posted functions (over Boost.Asio, hidden in the .cc files).
 ///
 /// The loop belongs to the thread that runs it: timers, streams and listeners made on it are touched only
-/// from its handlers or while nobody runs it. `post` and `stop` alone are safe from any thread.
+/// from its handlers or while nobody runs it, and streams and listeners go before it. `post` and `stop` alone
+/// are safe from any thread. Handlers do not throw.
 ///
 ///     event_loop loop;
 ///     loop.post([&] { start(); });
@@ -37,7 +38,8 @@ class event_loop {
   std::size_t run_some_until(instant deadline);
   /// Runs what is ready now, without waiting.
   std::size_t poll();
-  /// Makes run and run_until return soon. From any thread; sticky until the next run.
+  /// Makes run and run_until return soon: the one under way, or else the next one. Wakes run_some_until. From
+  /// any thread.
   void stop();
 
   const clock& time() const noexcept;
@@ -49,7 +51,8 @@ class event_loop {
   std::unique_ptr<impl> impl_;
 };
 
-/// A one-shot timer. Arming again, cancelling or destroying it drops the earlier handler uncalled.
+/// A one-shot timer on the loop's clock, never early, up to a millisecond late. Arming again, cancelling or
+/// destroying it drops the earlier handler uncalled.
 class timer {
  public:
   explicit timer(event_loop& loop);
@@ -62,7 +65,7 @@ class timer {
 
  private:
   struct impl;
-  std::shared_ptr<impl> impl_;
+  std::unique_ptr<impl> impl_;
 };
 
 }  // namespace penstock::io

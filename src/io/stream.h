@@ -19,7 +19,7 @@
 namespace penstock::io {
 
 struct endpoint {
-  std::string host;  ///< a name or an address
+  std::string host{};  ///< a name or an address
   std::uint16_t port = 0;
   friend bool operator==(const endpoint&, const endpoint&) = default;
 };
@@ -30,11 +30,11 @@ result<endpoint> parse_endpoint(std::string_view text);
 /// A piece of a gathered write: memory, or a range of a file that goes to the socket without passing through
 /// us (sendfile). `keep` holds whatever owns the memory or the file until the write is over.
 struct write_piece {
-  std::string_view bytes;
+  std::string_view bytes{};
   const file* from = nullptr;
   std::uint64_t position = 0;
   std::uint64_t length = 0;  ///< with `from` only
-  std::shared_ptr<const void> keep;
+  std::shared_ptr<const void> keep{};
 };
 
 /// A connected byte stream on an event loop. One read and one write may be under way at a time. Handlers run
@@ -50,6 +50,9 @@ class stream {
   virtual result<std::size_t> try_read(std::span<char> out) = 0;
   /// Writes all pieces in order.
   virtual void write(std::vector<write_piece> pieces, unique_function<void(result<>)> done) = 0;
+  /// Tells the peer that nothing more comes (it reads errc::closed after the last byte); reading goes on.
+  /// After the last write is over.
+  virtual result<> shutdown_write() = 0;
   virtual void close() = 0;
   virtual bool is_open() const noexcept = 0;
   virtual std::string peer() const = 0;  ///< "host:port" for messages
