@@ -23,11 +23,11 @@ enum class flush_policy : std::uint8_t {
 
 /// How an embedded broker is set up. Only `directory` must be given.
 struct broker_options {
-  std::string directory;  ///< where everything is kept; made if needed; one broker at a time
+  std::string directory{};  ///< where everything is kept; made if needed; one broker at a time
   std::string listen_host =
-      "127.0.0.1";              ///< loopback only: other addresses are refused until TLS or SASL is there
-  std::uint16_t port = 0;       ///< 0 picks a free one; see embedded_broker::port
-  std::string advertised_host;  ///< what clients are told to connect to; empty: listen_host
+      "127.0.0.1";                ///< loopback only: other addresses are refused until TLS or SASL is there
+  std::uint16_t port = 0;         ///< 0 picks a free one; see embedded_broker::port
+  std::string advertised_host{};  ///< what clients are told to connect to; empty: listen_host
   std::uint16_t advertised_port = 0;    ///< 0: the port listened on
   std::int32_t node_id = 1;             ///< the one broker's id, also the controller's
   std::int32_t default_partitions = 1;  ///< of topics made without a number of partitions (`num.partitions`)
@@ -45,7 +45,7 @@ struct broker_options {
   std::uint32_t max_connections = 4096;          ///< further ones are closed at once
   /// Called once, on a thread of the broker, when it had to stop by itself: a write or fsync failed (E19). It
   /// must not call back into the broker but may hand the news to another thread.
-  std::function<void(const error&)> on_failure;
+  std::function<void(const error&)> on_failure{};
 };
 
 /// A durable single-node broker that speaks the Kafka protocol, inside of this process. Any Kafka client may

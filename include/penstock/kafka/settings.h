@@ -23,12 +23,12 @@ enum class security_protocol : std::uint8_t { plaintext, ssl, sasl_plaintext, sa
 /// Certificates, names and secrets. Nothing here is ever written to a log or an error message.
 struct security_settings {
   security_protocol protocol = security_protocol::plaintext;  ///< security.protocol
-  std::string sasl_mechanism;  ///< sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
-  std::string sasl_username;
-  std::string sasl_password;
-  std::string ca_file;  ///< ssl.ca.location; empty: the system's authorities
-  std::string certificate_file;
-  std::string key_file;
+  std::string sasl_mechanism{};  ///< sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
+  std::string sasl_username{};
+  std::string sasl_password{};
+  std::string ca_file{};  ///< ssl.ca.location; empty: the system's authorities
+  std::string certificate_file{};
+  std::string key_file{};
   bool verify_host_name = true;  ///< ssl.endpoint.identification.algorithm
 };
 
@@ -49,7 +49,7 @@ struct connection_settings {
 
 /// A producer's settings.
 struct producer_settings {
-  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
+  std::string bootstrap_servers{};  ///< bootstrap.servers: "host:port,host:port"
   kafka::acks acks = kafka::acks::all;
   /// enable.idempotence: no duplicates and no reordering by retries. Not set: on when acks is `all`.
   std::optional<bool> idempotence{};
@@ -75,8 +75,8 @@ enum class assignor : std::uint8_t {
 
 /// A consumer's settings.
 struct consumer_settings {
-  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
-  std::string group_id;           ///< group.id; needed for subscribe and for commits
+  std::string bootstrap_servers{};  ///< bootstrap.servers: "host:port,host:port"
+  std::string group_id{};           ///< group.id; needed for subscribe and for commits
   offset_reset auto_offset_reset = offset_reset::latest;
   bool enable_auto_commit =
       true;  ///< enable.auto.commit: positions handed out by poll, at the next poll or close
@@ -88,7 +88,7 @@ struct consumer_settings {
   std::chrono::milliseconds heartbeat_interval{3'000};  ///< heartbeat.interval.ms
   std::chrono::milliseconds max_poll_interval{
       300'000};                             ///< max.poll.interval.ms: then the member leaves the group
-  std::string group_instance_id;            ///< group.instance.id: static membership
+  std::string group_instance_id{};          ///< group.instance.id: static membership
   std::int32_t fetch_min_bytes = 1;         ///< fetch.min.bytes
   std::int32_t fetch_max_bytes = 50 << 20;  ///< fetch.max.bytes: of one answer
   std::int32_t max_partition_fetch_bytes = 1 << 20;  ///< max.partition.fetch.bytes
@@ -103,7 +103,7 @@ struct consumer_settings {
 
 /// An admin client's settings.
 struct admin_settings {
-  std::string bootstrap_servers;  ///< bootstrap.servers: "host:port,host:port"
+  std::string bootstrap_servers{};  ///< bootstrap.servers: "host:port,host:port"
   connection_settings connection{};
 };
 

@@ -14,7 +14,7 @@ namespace penstock::kafka {
 
 /// One partition of a topic.
 struct topic_partition {
-  std::string topic;
+  std::string topic{};
   std::int32_t partition = 0;
   friend auto operator<=>(const topic_partition&, const topic_partition&) = default;
 };
@@ -51,19 +51,19 @@ enum class acks : std::int16_t {
 struct offset_and_metadata {
   std::int64_t offset = no_offset;
   std::int32_t leader_epoch = -1;
-  std::string metadata;
+  std::string metadata{};
   friend bool operator==(const offset_and_metadata&, const offset_and_metadata&) = default;
 };
 
 struct partition_offset {
-  topic_partition partition;
-  offset_and_metadata position;
+  topic_partition partition{};
+  offset_and_metadata position{};
   friend bool operator==(const partition_offset&, const partition_offset&) = default;
 };
 
 /// A position in a partition to start at: an offset, or earliest_offset, or latest_offset.
 struct start_position {
-  topic_partition partition;
+  topic_partition partition{};
   std::int64_t offset = earliest_offset;
 };
 

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// penstock consume: prints records as they come, alone or as a member of a group.
+#include <penstock/kafka/consumer.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "command.h"
+#include "interruption.h"
+#include "io/clock.h"
+#include "output.h"
+#include "record_format.h"
+
+namespace penstock::tools {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto commit_interval = 5s;
+
+struct options {
+  std::string brokers;
+  std::string topic;
+  std::string format = "%s\\n";
+  std::string group;
+  std::optional<std::int64_t> count;
+  std::optional<std::int32_t> partition;
+  bool from_beginning = false;
+  bool until_end = false;
+};
+
+/// One run of the command. Commits are its own: only what was printed counts as read.
+class printing {
+ public:
+  printing(const options& o, kafka::consumer& consumer, record_format format)
+      : options_(o), consumer_(consumer), format_(std::move(format)) {}
+
+  result<> begin();
+  result<> run(const interruption& stop);
+
+ private:
+  bool print_batch(const kafka::record_batch& batch);
+  bool has_enough() const { return options_.count && printed_ >= *options_.count; }
+  bool reached_the_end() const;
+  result<> commit();
+
+  const options& options_;
+  kafka::consumer& consumer_;
+  record_format format_;
+  output out_;
+  std::int64_t printed_ = 0;
+  std::map<kafka::topic_partition, std::int64_t> next_;  ///< of a group: behind the last record printed
+  std::vector<std::pair<kafka::topic_partition, std::int64_t>> ends_;  ///< with until_end: where to stop
+};
+
+result<> printing::begin() {
+  // A wrong address or topic is told at once instead of being waited for.
+  auto partitions = consumer_.partitions_of(options_.topic);
+  if (!partitions) return fail(partitions.error());
+  if (!options_.group.empty()) {
+    return consumer_.subscribe({options_.topic}, {.revoked = [this](const auto&) { (void)commit(); }});
+  }
+  if (options_.partition) {
+    const kafka::topic_partition wanted{options_.topic, *options_.partition};
+    if (std::find(partitions->begin(), partitions->end(), wanted) == partitions->end()) {
+      return fail(errc::not_found,
+                  fmt::format("topic {} has no partition {}", options_.topic, wanted.partition));
+    }
+    *partitions = {wanted};
+  }
+  if (options_.until_end) {
+    const auto ends = consumer_.end_offsets(*partitions);
+    if (!ends) return fail(ends.error());
+    for (std::size_t i = 0; i < ends->size(); ++i) ends_.emplace_back((*partitions)[i], (*ends)[i]);
+  }
+  std::vector<kafka::start_position> from;
+  for (auto& tp : *partitions) {
+    from.push_back({tp, options_.from_beginning ? kafka::earliest_offset : kafka::latest_offset});
+  }
+  return consumer_.assign(std::move(from));
+}
+
+bool printing::print_batch(const kafka::record_batch& batch) {
+  std::int64_t next = batch.first_offset();
+  for (const auto& r : batch.records()) {
+    if (has_enough()) break;
+    format_.append(out_.text(), batch.topic(), batch.partition(), r);
+    next = r.offset + 1;
+    ++printed_;
+    if (!out_.flush_if_large()) return false;
+  }
+  if (!options_.group.empty()) {
+    next_[{batch.topic(), batch.partition()}] = has_enough() ? next : batch.next_offset();
+  }
+  return true;
+}
+
+bool printing::reached_the_end() const {
+  return std::all_of(ends_.begin(), ends_.end(), [this](const auto& e) {
+    const auto at = consumer_.position(e.first);
+    return e.second == 0 || (at && *at >= e.second);
+  });
+}
+
+result<> printing::commit() {
+  if (next_.empty()) return {};
+  std::vector<kafka::partition_offset> offsets;
+  for (const auto& [tp, next] : next_) offsets.push_back({tp, {.offset = next}});
+  next_.clear();
+  return consumer_.commit_sync(offsets);
+}
+
+result<> printing::run(const interruption& stop) {
+  const auto& clock = io::clock::system();
+  auto committed = clock.now();
+  bool reader = true;
+  while (reader && !stop.asked() && !has_enough() && !(options_.until_end && reached_the_end())) {
+    auto batches = consumer_.poll(100ms);
+    if (!batches) {
+      if (batches.error().retriable()) continue;
+      out_.flush();
+      return fail(batches.error());
+    }
+    for (const auto& batch : *batches) {
+      if (has_enough()) break;
+      reader = reader && print_batch(batch);
+    }
+    reader = reader && out_.flush();
+    if (const auto now = clock.now(); now - committed >= commit_interval) {
+      if (const auto done = commit(); !done) return done;
+      committed = now;
+    }
+  }
+  return commit();
+}
+
+result<> run(const options& o) {
+  auto format = record_format::parse(o.format);
+  if (!format) return fail(format.error());
+  auto consumer = kafka::consumer::create(
+      {.bootstrap_servers = o.brokers,
+       .group_id = o.group,
+       .auto_offset_reset = o.from_beginning ? kafka::offset_reset::earliest : kafka::offset_reset::latest,
+       .enable_auto_commit = false,
+       .connection = patience()});
+  if (!consumer) return fail(consumer.error());
+  const interruption stop([&] { consumer->wake_up(); });
+  printing job(o, *consumer, std::move(*format));
+  if (const auto begun = job.begin(); !begun) return begun;
+  const auto done = job.run(stop);
+  const auto closed = consumer->close(5s);
+  return done ? closed : done;
+}
+
+}  // namespace
+
+void add_consume(CLI::App& app, action& chosen) {
+  auto o = std::make_shared<options>();
+  auto* c = app.add_subcommand("consume", "Print records until SIGINT or SIGTERM, or as many as asked for");
+  add_brokers(*c, o->brokers);
+  c->add_option("--topic,-t", o->topic)->required();
+  c->add_flag("--from-beginning", o->from_beginning,
+              "start at the first record (of a group: where it has committed nothing)");
+  c->add_option("--count,-c", o->count, "stop after so many records")->check(CLI::PositiveNumber);
+  c->add_option(
+       "--format,-f", o->format,
+       "%t topic, %p partition, %o offset, %k key, %s value, %T timestamp, %h headers, %K and %S the "
+       "lengths of key and value, \\n \\t \\xHH")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        const auto parsed = record_format::parse(text);
+        return parsed ? std::string() : parsed.error().message();
+      });
+  auto* group = c->add_option("--group,-g", o->group, "share the partitions with the group's other members");
+  c->add_option("--partition,-p", o->partition, "this one only")
+      ->check(CLI::NonNegativeNumber)
+      ->excludes(group);
+  c->add_flag("--until-end,-e", o->until_end, "stop at what is the end of the topic now")->excludes(group);
+  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+}
+
+}  // namespace penstock::tools

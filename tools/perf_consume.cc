@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// penstock perf consume: reads a topic from its beginning as fast as it comes, parsing every record.
+#include <penstock/kafka/consumer.h>
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "command.h"
+#include "interruption.h"
+#include "output.h"
+#include "perf_report.h"
+
+namespace penstock::tools {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct options {
+  std::string brokers;
+  std::string topic;
+  std::int64_t records = 0;
+  std::int32_t partition_bytes = 10 << 20;
+  std::int64_t idle_seconds = 30;
+};
+
+struct sums {
+  std::int64_t records = 0;
+  std::int64_t bytes = 0;
+};
+
+result<> read_all(const options& o, kafka::consumer& consumer, const interruption& stop, sums& total) {
+  auto last = io::clock::system().now();
+  while (total.records < o.records && !stop.asked()) {
+    const auto batches = consumer.poll(100ms);
+    if (!batches) {
+      if (!batches.error().retriable()) return fail(batches.error());
+      continue;
+    }
+    for (const auto& batch : *batches) {
+      auto records = batch.records();
+      for (const auto& r : records) {
+        ++total.records;
+        total.bytes += static_cast<std::int64_t>(r.key.size() + r.value.size());
+      }
+      if (const auto whole = records.status(); !whole) return whole;
+    }
+    const auto now = io::clock::system().now();
+    if (!batches->empty()) {
+      last = now;
+    } else if (now - last > std::chrono::seconds(o.idle_seconds)) {
+      return fail(errc::timeout, fmt::format("topic {} gave {} of {} records and nothing more for {} seconds",
+                                             o.topic, total.records, o.records, o.idle_seconds));
+    }
+  }
+  return {};
+}
+
+result<> run(const options& o) {
+  auto consumer = kafka::consumer::create({.bootstrap_servers = o.brokers,
+                                           .max_partition_fetch_bytes = o.partition_bytes,
+                                           .connection = patience()});
+  if (!consumer) return fail(consumer.error());
+  const interruption stop([&] { consumer->wake_up(); });
+  const auto partitions = consumer->partitions_of(o.topic);
+  if (!partitions) return fail(partitions.error());
+  std::vector<kafka::start_position> from;
+  for (const auto& tp : *partitions) from.push_back({tp, kafka::earliest_offset});
+
+  const measurement measured;
+  sums total;
+  if (const auto assigned = consumer->assign(std::move(from)); !assigned) return assigned;
+  if (const auto done = read_all(o, *consumer, stop, total); !done) return done;
+  return print(measured.line(total.records, total.bytes));
+}
+
+}  // namespace
+
+void add_perf_consume(CLI::App& perf, action& chosen) {
+  auto o = std::make_shared<options>();
+  auto* c = perf.add_subcommand("consume", "Read a topic from its beginning as fast as it comes");
+  add_brokers(*c, o->brokers);
+  c->add_option("--topic,-t", o->topic)->required();
+  c->add_option("--records", o->records, "stop after at least so many")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  c->add_option("--partition-bytes", o->partition_bytes, "max.partition.fetch.bytes")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  c->add_option("--idle-seconds", o->idle_seconds, "give up when nothing came for so long")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+}
+
+}  // namespace penstock::tools

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// penstock perf produce: sends records as fast as the cluster takes them, and waits until it has them all.
+#include <penstock/kafka/producer.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "command.h"
+#include "interruption.h"
+#include "io/random.h"
+#include "output.h"
+#include "perf_report.h"
+
+namespace penstock::tools {
+namespace {
+
+struct options {
+  std::string brokers;
+  std::string topic;
+  std::int64_t records = 0;
+  std::size_t size = 100;
+  std::int64_t keys = 0;
+  std::string codec = "none";
+  std::string acks = "all";
+  std::size_t batch_size = 256 * 1024;
+  std::int64_t linger_ms = 5;
+};
+
+constexpr std::size_t distinct_values = 1024;
+constexpr std::size_t run_length = 256;  // records handed over in one call
+
+/// Lower-case letters at random, always the same: a codec finds something to do, and two runs send the same
+/// bytes.
+std::vector<std::string> make_values(std::size_t size) {
+  io::seeded_random random(2013);
+  std::vector<std::string> values(distinct_values, std::string(size, 'a'));
+  for (auto& v : values) {
+    for (auto& c : v) c = static_cast<char>('a' + random.next() % 26);
+  }
+  return values;
+}
+
+std::vector<std::string> make_keys(std::int64_t count) {
+  std::vector<std::string> keys;
+  keys.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) keys.push_back(fmt::format("k{}", i));
+  return keys;
+}
+
+/// Sends them all; returns the bytes of keys and values.
+result<std::int64_t> send_all(const options& o, kafka::producer& producer, const interruption& stop) {
+  const auto values = make_values(o.size);
+  const auto keys = make_keys(o.keys);
+  std::array<kafka::record_to_send, run_length> run;
+  std::int64_t bytes = 0;
+  for (std::int64_t sent = 0; sent < o.records;) {
+    if (stop.asked()) return fail(errc::cancelled, fmt::format("stopped after {} records", sent));
+    const auto n = static_cast<std::size_t>(std::min<std::int64_t>(run_length, o.records - sent));
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto number = static_cast<std::size_t>(sent) + i;
+      run[i] = {.topic = o.topic, .value = values[number % distinct_values]};
+      // A stride with no common divisor: keys come mixed, each equally often.
+      if (!keys.empty()) run[i].key = keys[number * 7919 % keys.size()];
+      bytes += static_cast<std::int64_t>(run[i].key.size() + run[i].value.size());
+    }
+    const auto taken = producer.send(std::span<const kafka::record_to_send>(run.data(), n));
+    if (!taken) return fail(taken.error());
+    if (*taken < n) return fail(errc::internal, fmt::format("only {} of {} records were taken", *taken, n));
+    sent += static_cast<std::int64_t>(n);
+  }
+  return bytes;
+}
+
+result<> run(const options& o) {
+  auto producer =
+      kafka::producer::create({.bootstrap_servers = o.brokers,
+                               .acks = o.acks == "all" ? kafka::acks::all : kafka::acks::leader,
+                               .compression = *parse_compression(o.codec),
+                               .batch_size = o.batch_size,
+                               .linger = std::chrono::milliseconds(o.linger_ms),
+                               .max_request_size = std::max<std::size_t>(1'048'576, 2 * o.batch_size),
+                               .buffer_memory = std::size_t{64} << 20,
+                               .connection = patience()});
+  if (!producer) return fail(producer.error());
+  const interruption stop;
+  if (const auto known = producer->partitions_of(o.topic); !known) return fail(known.error());
+  const measurement measured;
+  const auto bytes = send_all(o, *producer, stop);
+  if (!bytes) return fail(bytes.error());
+  if (const auto flushed = producer->flush(std::chrono::minutes(2)); !flushed) return flushed;
+  const auto line = measured.line(o.records, *bytes);
+  const auto sums = producer->statistics();
+  if (sums.acknowledged != static_cast<std::uint64_t>(o.records)) {
+    return fail(errc::internal,
+                fmt::format("{} of {} records were acknowledged", sums.acknowledged, o.records));
+  }
+  return print(line);
+}
+
+}  // namespace
+
+void add_perf_produce(CLI::App& perf, action& chosen) {
+  auto o = std::make_shared<options>();
+  auto* c = perf.add_subcommand("produce", "Send records as fast as the cluster takes them");
+  add_brokers(*c, o->brokers);
+  c->add_option("--topic,-t", o->topic)->required();
+  c->add_option("--records", o->records)->required()->check(CLI::PositiveNumber);
+  c->add_option("--size", o->size, "bytes of a value")->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  c->add_option("--keys", o->keys, "so many different keys; 0: none")
+      ->check(CLI::Range(0, 100'000'000))
+      ->capture_default_str();
+  c->add_option("--codec,-z", o->codec, "none, gzip, snappy, lz4 or zstd")
+      ->check(codec_names())
+      ->capture_default_str();
+  c->add_option("--acks", o->acks, "all, or 1: the leader alone")
+      ->check(CLI::IsMember({"all", "1"}))
+      ->capture_default_str();
+  c->add_option("--batch-size", o->batch_size, "bytes")->check(CLI::PositiveNumber)->capture_default_str();
+  c->add_option("--linger-ms", o->linger_ms)->check(CLI::NonNegativeNumber)->capture_default_str();
+  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+}
+
+}  // namespace penstock::tools
