@@ -31,6 +31,8 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(Boost 1.81 REQUIRED)
 enable_testing()
 if(NOT PENSTOCK_FUZZ)
   find_package(GTest REQUIRED)

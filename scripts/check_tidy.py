@@ -16,7 +16,7 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 # Data: kept byte for byte as its origin has it.
 DATA = re.compile(r"(^|/)(data|corpus|golden|fixtures|captures)/")
 LONGEST_FILE_LINES = 800
-LONGEST_LINE = 120  # of Python; clang-format sees to C++
+LONGEST_LINE = 125  # of Python; clang-format sees to C++
 LARGEST_BYTES = 1 << 20
 FORBIDDEN = [
     (re.compile(r"(?<![\w.<>$}])/(?:work|root|home/\w+)/"), "a path of somebody's machine"),
