@@ -8,6 +8,13 @@
 
 namespace penstock::io {
 
+std::string directory_of(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const auto slash = path.rfind('/');
+  if (slash == std::string_view::npos) return ".";
+  return std::string(path.substr(0, std::max<std::size_t>(slash, 1)));
+}
+
 result<std::string> read_file(file_system& fs, const std::string& path, std::uint64_t limit) {
   auto opened = fs.open(path, open_mode::read);
   if (!opened) return fail(opened.error());
@@ -25,12 +32,6 @@ result<std::string> read_file(file_system& fs, const std::string& path, std::uin
 }
 
 namespace {
-
-std::string parent_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 result<> write_and_sync(file_system& fs, const std::string& path, std::string_view content) {
   auto opened = fs.open(path, open_mode::read_write);
@@ -50,7 +51,7 @@ result<> write_file_atomically(file_system& fs, const std::string& path, std::st
     return r;
   }
   if (auto r = fs.rename(temporary, path); !r) return r;
-  return fs.sync_directory(parent_of(path));
+  return fs.sync_directory(directory_of(path));
 }
 
 }  // namespace penstock::io

@@ -14,7 +14,8 @@
 namespace penstock::io {
 
 /// An open file. Reads may run on any thread at once; writes, truncate and sync one at a time.
-/// Errors are errc::io and name the path and the cause. Closing (the destructor) syncs nothing.
+/// Errors are errc::io (errc::exhausted when the disk is full) and name the path and the cause. Closing (the
+/// destructor) syncs nothing.
 class file {
  public:
   virtual ~file() = default;
@@ -62,7 +63,7 @@ class file_system {
   /// errc::not_found when it does not exist. Order: by name.
   virtual result<std::vector<directory_entry>> list(const std::string& directory) = 0;
   virtual bool exists(const std::string& path) = 0;
-  /// With parents; fine when it is there.
+  /// With parents; fine when it is there. What it made is durable when it returns.
   virtual result<> make_directories(const std::string& path) = 0;
   /// Replaces `to` atomically. Durable once the directory is synced.
   virtual result<> rename(const std::string& from, const std::string& to) = 0;
@@ -79,6 +80,8 @@ class file_system {
   static file_system& system() noexcept;
 };
 
+/// The directory that holds `path`: "/a" of "/a/b", "." of "b".
+std::string directory_of(std::string_view path);
 /// Reads a whole file into memory; errc::exhausted when it is larger than `limit` bytes.
 result<std::string> read_file(file_system& fs, const std::string& path, std::uint64_t limit = 64u << 20);
 /// Replaces a file so that after a crash either the old or the new content is there whole: write to

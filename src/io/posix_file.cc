@@ -180,10 +180,18 @@ class posix_file_system final : public file_system {
   bool exists(const std::string& path) override { return ::access(path.c_str(), F_OK) == 0; }
 
   result<> make_directories(const std::string& path) override {
-    std::error_code failure;
-    std::filesystem::create_directories(path, failure);
-    if (failure) return fail(system_failure("make the directory", path, failure.value()));
-    return {};
+    if (::mkdir(path.c_str(), 0755) == 0) return sync_directory(directory_of(path));
+    int number = errno;
+    if (number == ENOENT && !path.empty()) {
+      const auto parent = directory_of(path);
+      if (auto r = make_directories(parent); !r) return r;
+      if (::mkdir(path.c_str(), 0755) == 0) return sync_directory(parent);
+      number = errno;
+    }
+    // There already, a link to a directory too; or made by another thread meanwhile.
+    std::error_code ignored;
+    if (number == EEXIST && std::filesystem::is_directory(path, ignored)) return {};
+    return fail(system_failure("make the directory", path, number == EEXIST ? ENOTDIR : number));
   }
 
   result<> rename(const std::string& from, const std::string& to) override {

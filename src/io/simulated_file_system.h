@@ -43,8 +43,9 @@ class simulated_file_system final : public file_system {
   result<std::unique_ptr<file_lock>> lock_file(const std::string& path) override;
   result<std::uint64_t> free_bytes(const std::string& path) override;
 
+  struct state;  ///< shared with the open files
+
  private:
-  struct state;
   std::shared_ptr<state> state_;
 };
 
