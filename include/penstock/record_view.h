@@ -11,8 +11,8 @@ namespace penstock {
 
 /// One header of a record. A null value is a view whose data() is nullptr; the key is never null.
 struct record_header {
-  std::string_view key;
-  std::string_view value;
+  std::string_view key = {};
+  std::string_view value = {};
   friend bool operator==(const record_header&, const record_header&) = default;
 };
 
@@ -114,10 +114,10 @@ struct record_view {
   /// Milliseconds since 1970-01-01 UTC; -1 where the record has none (format v0).
   std::int64_t timestamp_ms = -1;
   /// Null (data() == nullptr) is not the same as empty.
-  std::string_view key;
+  std::string_view key = {};
   /// Null means a deletion (tombstone) in a compacted topic.
-  std::string_view value;
-  header_list headers;
+  std::string_view value = {};
+  header_list headers = {};
 
   bool has_key() const noexcept { return key.data() != nullptr; }
   bool is_tombstone() const noexcept { return value.data() == nullptr; }

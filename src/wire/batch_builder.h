@@ -6,13 +6,12 @@
 #include <penstock/result.h>
 
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <span>
 
 #include "base/bytes.h"
-#include "base/varint.h"
 #include "wire/record_batch.h"
+#include "wire/record_writer.h"
 #include "wire/scratch_buffer.h"
 
 namespace penstock::wire {
@@ -44,17 +43,18 @@ class batch_builder {
   /// data() == nullptr is null.
   bool append(bytes_view key, bytes_view value, std::int64_t timestamp_ms,
               std::span<const record_header> headers = {}) {
-    return write(next_delta_, timestamp_ms, key, value, own_headers{headers});
+    return write(next_delta_, timestamp_ms, key, value, detail::listed_headers{headers});
   }
   /// Adds a copy of `record` behind the last; its offset does not matter.
   bool append(const record_view& record) {
-    return write(next_delta_, record.timestamp_ms, record.key, record.value, raw_headers{record.headers});
+    return write(next_delta_, record.timestamp_ms, record.key, record.value,
+                 detail::copied_headers{record.headers});
   }
   /// Adds a copy of `record` at its own offset, which must be greater than the last one's and at most
   /// 2^31-1 beyond the base offset: to write the holes that compaction leaves.
   bool append_at_offset(const record_view& record) {
     return write(record.offset - base_offset_, record.timestamp_ms, record.key, record.value,
-                 raw_headers{record.headers});
+                 detail::copied_headers{record.headers});
   }
 
   std::int32_t record_count() const noexcept { return count_; }
@@ -67,7 +67,7 @@ class batch_builder {
   /// The most that a record with these fields adds to a batch.
   static constexpr std::size_t record_size_bound(std::size_t key_size, std::size_t value_size,
                                                  std::size_t headers_size = 0) noexcept {
-    return record_overhead_bound + key_size + value_size + headers_size;
+    return detail::record_overhead_bound + key_size + value_size + headers_size;
   }
 
   struct seal_options {
@@ -82,9 +82,9 @@ class batch_builder {
     std::int32_t leader_epoch = -1;
     timestamp_type time_type = timestamp_type::create_time;
     /// Instead of the greatest timestamp appended.
-    std::optional<std::int64_t> max_timestamp;
+    std::optional<std::int64_t> max_timestamp = std::nullopt;
     /// Instead of the last record's (compaction keeps a batch's end when its last record goes).
-    std::optional<std::int32_t> last_offset_delta;
+    std::optional<std::int32_t> last_offset_delta = std::nullopt;
   };
   /// Finishes the batch and returns its bytes. A batch that the codec does not make smaller stays
   /// uncompressed. May be called again, with other options; no append() in between. Errors: those of
@@ -94,51 +94,11 @@ class batch_builder {
   std::span<char> sealed() noexcept;
 
  private:
-  // length, attributes, timestamp delta, offset delta, key size, value size, header count
-  static constexpr std::size_t record_overhead_bound = 5 + 1 + 10 + 5 + 5 + 5 + 5;
   static constexpr std::size_t max_record_bytes = std::size_t{1} << 30;
-
-  struct own_headers {
-    std::span<const record_header> headers;
-    std::int32_t count() const noexcept { return static_cast<std::int32_t>(headers.size()); }
-    std::size_t size() const noexcept {
-      std::size_t n = 0;
-      for (const auto& h : headers) {
-        n += base::varint_size(static_cast<std::int64_t>(h.key.size())) + h.key.size();
-        n += base::varint_size(size_field(h.value)) + h.value.size();
-      }
-      return n;
-    }
-    char* write(char* p) const noexcept {
-      for (const auto& h : headers) {
-        p = base::write_varint(p, static_cast<std::int64_t>(h.key.size()));
-        p = copy(p, h.key);
-        p = write_bytes(p, h.value);
-      }
-      return p;
-    }
-  };
-  struct raw_headers {
-    const header_list& headers;
-    std::int32_t count() const noexcept { return headers.size(); }
-    std::size_t size() const noexcept { return headers.raw().size(); }
-    char* write(char* p) const noexcept { return copy(p, headers.raw()); }
-  };
-
-  static std::int64_t size_field(bytes_view bytes) noexcept {
-    return bytes.data() == nullptr ? -1 : static_cast<std::int64_t>(bytes.size());
-  }
-  static char* copy(char* p, bytes_view bytes) noexcept {
-    if (!bytes.empty()) std::memcpy(p, bytes.data(), bytes.size());
-    return p + bytes.size();
-  }
-  static char* write_bytes(char* p, bytes_view bytes) noexcept {
-    return copy(base::write_varint(p, size_field(bytes)), bytes);
-  }
 
   template <typename Headers>
   bool write(std::int64_t offset_delta, std::int64_t timestamp_ms, bytes_view key, bytes_view value,
-             Headers headers);
+             const Headers& headers);
 
   scratch_buffer buffer_;
   scratch_buffer compressed_;
@@ -154,9 +114,8 @@ class batch_builder {
 
 template <typename Headers>
 inline bool batch_builder::write(std::int64_t offset_delta, std::int64_t timestamp_ms, bytes_view key,
-                                 bytes_view value, Headers headers) {
-  const std::int32_t header_count = headers.count();
-  const std::size_t header_size = header_count == 0 ? 0 : headers.size();
+                                 bytes_view value, const Headers& headers) {
+  const std::size_t header_size = headers.count() == 0 ? 0 : headers.size();
   const std::size_t bound = record_size_bound(key.size(), value.size(), header_size);
   if (buffer_.size() + bound > max_bytes_ && (count_ != 0 || buffer_.size() + bound > max_record_bytes))
       [[unlikely]]
@@ -167,20 +126,7 @@ inline bool batch_builder::write(std::int64_t offset_delta, std::int64_t timesta
   }
   const auto timestamp_delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(timestamp_ms) -
                                                          static_cast<std::uint64_t>(base_timestamp_));
-  const std::size_t body = 1 + base::varint_size(timestamp_delta) + base::varint_size(offset_delta) +
-                           base::varint_size(size_field(key)) + key.size() +
-                           base::varint_size(size_field(value)) + value.size() +
-                           base::varint_size(header_count) + header_size;
-  char* const start = buffer_.prepare(bound);
-  char* p = base::write_varint(start, static_cast<std::int64_t>(body));
-  *p++ = 0;  // attributes
-  p = base::write_varint(p, timestamp_delta);
-  p = base::write_varint(p, offset_delta);
-  p = write_bytes(p, key);
-  p = write_bytes(p, value);
-  p = base::write_varint(p, header_count);
-  if (header_count != 0) p = headers.write(p);
-  buffer_.commit(static_cast<std::size_t>(p - start));
+  detail::write_record(buffer_, offset_delta, timestamp_delta, key, value, headers, header_size);
   if (timestamp_ms > max_timestamp_) max_timestamp_ = timestamp_ms;
   next_delta_ = offset_delta + 1;
   ++count_;

@@ -114,6 +114,8 @@ void write_batch_header(const batch_header& header, std::span<char> batch) noexc
 bool crc_matches(bytes_view batch) noexcept;
 /// The same as a result: corrupt, naming the offset.
 result<> check_crc(bytes_view batch);
+/// Computes the checksum of one whole batch and stores it.
+void set_crc(std::span<char> batch) noexcept;
 
 // Changes in place. These two lie outside the checksum:
 void set_base_offset(char* batch, std::int64_t base_offset) noexcept;
