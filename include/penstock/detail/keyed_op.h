@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/aggregate.h>
+#include <penstock/detail/flat_table.h>
+#include <penstock/detail/op.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace penstock::detail {
+
+/// A running aggregate a key, without windows: every record gives `Make{}(key, result)`, with the record's
+/// timestamp. Its state never ends, so a restart begins at the first record that it ever saw.
+template <typename K, typename T, typename A, typename Out, typename Make>
+class running_op final : public op, public input<keyed_batch<K, T>> {
+ public:
+  using accumulator = accumulator_t<A, T>;
+  explicit running_op(A aggregator) : aggregator_(std::move(aggregator)) {}
+
+  void connect(std::uint32_t, op& consumer) override {
+    results_.connect(consumer);
+    add_downstream(consumer);
+  }
+
+  void push(keyed_batch<K, T>& records, bool) override {
+    if (first_epoch_ == 0) first_epoch_ = epoch_;
+    const std::size_t n = records.size();
+    std::size_t i = 0;
+    for (;;) {
+      try {
+        for (; i < n; ++i) {
+          const K& key = records.keys[i];
+          accumulator& a = groups_.at(key_traits<K>::hash(key), key, [] { return accumulator{}; });
+          aggregator_.add(a, std::as_const(records.values[i]));
+          results_.add(Make{}(key, aggregator_.result(std::as_const(a))), records.timestamps[i]);
+          ++emitted_;
+        }
+        break;
+      } catch (...) {
+        if (!record_failed("aggregate", {})) return;
+        ++i;
+      }
+    }
+    results_.flush();
+    op_counters::add(counters_.in, n);
+    op_counters::add(counters_.out, std::exchange(emitted_, 0));
+  }
+
+  void on_barrier(std::uint64_t epoch) override {
+    epoch_ = epoch + 1;
+    services_->acknowledge(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
+    pass_barrier(epoch);
+  }
+
+ private:
+  A aggregator_;
+  flat_table<K, accumulator> groups_;
+  std::uint64_t first_epoch_ = 0;
+  std::uint64_t emitted_ = 0;
+  output<batch<Out>> results_;
+};
+
+struct make_pair_of {
+  template <typename K, typename R>
+  std::pair<K, R> operator()(const K& key, R result) const {
+    return {key, std::move(result)};
+  }
+};
+struct drop_key {
+  template <typename K, typename R>
+  R operator()(const K&, R result) const {
+    return result;
+  }
+};
+
+}  // namespace penstock::detail

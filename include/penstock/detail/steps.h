@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steps of a fluent expression. Each is a small template that calls the next one directly, so that a
+// whole expression becomes one loop without a call. `at` runs user code and remembers which step it was,
+// should it throw.
+#pragma once
+
+#include <penstock/detail/op.h>
+#include <penstock/detail/table_data.h>
+#include <penstock/format.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace penstock::detail {
+
+/// What a step that needs nothing does when its lane starts.
+struct plain_step {
+  result<> open(services&) { return {}; }
+};
+
+template <typename F, typename In>
+struct map_step : plain_step {
+  static constexpr const char* name = "map";
+  using out = std::decay_t<std::invoke_result_t<F&, const In&>>;
+  F f;
+  explicit map_step(F user) : f(std::move(user)) {}
+  template <typename V, typename At, typename Next>
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+    if constexpr (std::is_invocable_v<F&, V&&>) {
+      next(at([&]() -> out { return std::invoke(f, std::forward<V>(value)); }), ts);
+    } else {
+      next(at([&]() -> out { return std::invoke(f, std::as_const(value)); }), ts);
+    }
+  }
+};
+
+template <typename F, typename In>
+struct filter_step : plain_step {
+  static constexpr const char* name = "filter";
+  using out = In;
+  F f;
+  explicit filter_step(F user) : f(std::move(user)) {}
+  template <typename V, typename At, typename Next>
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+    if (at([&]() -> bool { return std::invoke(f, std::as_const(value)); })) next(std::forward<V>(value), ts);
+  }
+};
+
+/// flat_map with a function that returns a range of results.
+template <typename F, typename In>
+struct expand_step : plain_step {
+  static constexpr const char* name = "flat_map";
+  using range = std::invoke_result_t<F&, const In&>;
+  using out = std::decay_t<decltype(*std::begin(std::declval<range&>()))>;
+  F f;
+  explicit expand_step(F user) : f(std::move(user)) {}
+  template <typename V, typename At, typename Next>
+  void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+    auto&& results = at([&]() -> decltype(auto) { return std::invoke(f, std::as_const(value)); });
+    for (auto&& one : results) next(out(std::move(one)), ts);
+  }
+};
+
+/// flat_map with a function that is given an emitter.
+template <typename Out, typename F, typename In>
+struct emit_step : plain_step {
+  static constexpr const char* name = "flat_map";
+  using out = Out;
+  F f;
+  explicit emit_step(F user) : f(std::move(user)) {}
+  template <typename V, typename At, typename Next>
+  void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+    at([&] { std::invoke(f, std::as_const(value), [&](Out one) { next(std::move(one), ts); }); });
+  }
+};
+
+template <typename Format>
+struct decode_step : plain_step {
+  static constexpr const char* name = "decode";
+  using out = typename Format::value_type;
+  Format format;
+  out value{};  // used again for each record, so that strings keep their memory
+  explicit decode_step(Format f) : format(std::move(f)) {}
+  template <typename V, typename At, typename Next>
+  void apply(V&& record, std::int64_t ts, At at, Next&& next) {
+    at([&] {
+      if (result<> r = decode_with(format, record, value); !r) throw decode_failure{std::move(r.error())};
+    });
+    next(std::move(value), ts);
+  }
+};
+
+/// A time as the user gives it: milliseconds since 1970 as a number, or a point of the system clock.
+template <typename Time>
+concept event_time = std::is_convertible_v<Time, std::int64_t> || requires(Time t) {
+  std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
+};
+
+template <event_time Time>
+constexpr std::int64_t to_ms(const Time& t) {
+  if constexpr (std::is_convertible_v<Time, std::int64_t>) {
+    return static_cast<std::int64_t>(t);
+  } else {
+    return std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count();
+  }
+}
+
+template <typename F, typename In>
+struct timestamp_step : plain_step {
+  static constexpr const char* name = "assign_timestamps";
+  using out = In;
+  F f;
+  std::int64_t max = no_timestamp;  // since the source last took it
+  explicit timestamp_step(F user) : f(std::move(user)) {}
+  template <typename V, typename At, typename Next>
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t, At at, Next&& next) {
+    const std::int64_t ts = at([&] { return to_ms(std::invoke(f, std::as_const(value))); });
+    if (ts > max) max = ts;
+    next(std::forward<V>(value), ts);
+  }
+};
+
+/// Looks a key up in a global table. Inner: records without a match are dropped.
+template <typename K, typename V, typename KeyOf, typename Joiner, typename In, bool Inner>
+struct table_join_step {
+  static constexpr const char* name = "join";
+  using joined = std::conditional_t<Inner, const V&, const V*>;
+  using out = std::decay_t<std::invoke_result_t<Joiner&, const In&, joined>>;
+  std::uint32_t table;
+  KeyOf key_of;
+  Joiner joiner;
+  const table_data<K, V>* data = nullptr;
+  table_join_step(std::uint32_t node, KeyOf k, Joiner j)
+      : table(node), key_of(std::move(k)), joiner(std::move(j)) {}
+  result<> open(services& lane) {
+    data = static_cast<const table_data<K, V>*>(lane.table(table));
+    return {};
+  }
+  template <typename Value, typename At, typename Next>
+  void apply(Value&& value, std::int64_t ts, At at, Next&& next) {
+    const V* match = at([&] { return data->find(std::invoke(key_of, static_cast<const In&>(value))); });
+    if constexpr (Inner) {
+      if (match != nullptr)
+        next(at([&]() -> out { return std::invoke(joiner, std::as_const(value), *match); }), ts);
+    } else {
+      next(at([&]() -> out { return std::invoke(joiner, std::as_const(value), match); }), ts);
+    }
+  }
+};
+
+}  // namespace penstock::detail

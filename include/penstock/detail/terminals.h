@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a fused expression ends in. A record arrives as `T&&` when the expression made it (it may be taken),
+// as `const T&` when it belongs to the batch that came in; then it may be taken only if `may_move` was set
+// for that batch.
+#pragma once
+
+#include <penstock/detail/op.h>
+#include <penstock/format.h>
+#include <penstock/key.h>
+#include <penstock/sink.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace penstock::detail {
+
+template <typename T>
+T&& take(const T& value) noexcept {
+  return static_cast<T&&>(const_cast<T&>(value));
+}
+
+/// What most terminals do not need.
+struct plain_terminal {
+  static constexpr bool partitions = false;
+  bool may_move = false;
+  result<> open(services&, std::uint32_t /*node*/) { return {}; }
+  void connect(op&) {}
+  result<> end_of_batch() { return {}; }
+  void on_watermark(watermark) {}
+  void on_barrier(std::uint64_t epoch, services& lane) { lane.acknowledge(epoch, epoch + 1); }
+  bool blocked() const { return false; }
+};
+
+/// Into a stream<T>: values and timestamps in batches.
+template <typename T>
+struct batch_terminal : plain_terminal {
+  static constexpr const char* name = "stream";
+  output<batch<T>> out;
+  std::uint64_t count = 0;
+
+  // Copied before it is connected, once a lane.
+  batch_terminal() = default;
+  batch_terminal(const batch_terminal& other) : plain_terminal(other) {}
+  batch_terminal(batch_terminal&&) noexcept = default;
+
+  void connect(op& consumer) { out.connect(consumer); }
+  template <typename At>
+  void put(T&& value, std::int64_t ts, At) {
+    ++count;
+    out.add(std::move(value), ts);
+  }
+  template <typename At>
+  void put(const T& value, std::int64_t ts, At) {
+    ++count;
+    if (may_move) {
+      out.add(take(value), ts);
+    } else {
+      out.add(value, ts);
+    }
+  }
+  result<> end_of_batch() {
+    out.flush();
+    return {};
+  }
+};
+
+/// Into keyed<K, T>: through the exchange, or straight on when there is one lane.
+template <typename K, typename T, typename F>
+struct key_terminal : plain_terminal {
+  static constexpr bool partitions = true;
+  static constexpr const char* name = "key_by";
+  using records = keyed_batch<K, T>;
+  struct target {
+    exchange_sender* to;
+    std::unique_ptr<records> filling;
+  };
+  F key_of;
+  output<records> out;
+  std::vector<target> targets;
+  std::string scratch;
+  std::uint64_t count = 0;
+
+  explicit key_terminal(F f) : key_of(std::move(f)) {}
+  // Copied before it is connected, once a lane.
+  key_terminal(const key_terminal& other) : plain_terminal(other), key_of(other.key_of) {}
+  key_terminal(key_terminal&&) noexcept = default;
+
+  void connect(op& consumer) { out.connect(consumer); }
+  void connect_exchange(const std::vector<exchange_sender*>& to) {
+    for (exchange_sender* s : to) targets.push_back({s, nullptr});
+  }
+  template <typename V, typename At>
+  [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
+    K key = at([&]() -> K { return std::invoke(key_of, std::as_const(value)); });
+    ++count;
+    if constexpr (std::is_lvalue_reference_v<V>) {
+      if (may_move) {
+        add(std::move(key), take(value), ts);
+      } else {
+        add(std::move(key), value, ts);
+      }
+    } else {
+      add(std::move(key), std::move(value), ts);
+    }
+  }
+  result<> end_of_batch() {
+    out.flush();
+    for (target& t : targets) send(t);
+    return {};
+  }
+  void on_watermark(watermark w) {
+    for (target& t : targets) t.to->send(w);
+  }
+  void on_barrier(std::uint64_t epoch, services& lane) {
+    for (target& t : targets) t.to->send_barrier(epoch);
+    lane.acknowledge(epoch, epoch + 1);
+  }
+  bool blocked() const {
+    for (const target& t : targets) {
+      if (t.to->blocked()) return true;
+    }
+    return false;
+  }
+
+ private:
+  template <typename V>
+  [[gnu::always_inline]] void add(K&& key, V&& value, std::int64_t ts) {
+    if (targets.empty()) {
+      out.add(std::move(key), std::forward<V>(value), ts);
+      return;
+    }
+    scratch.clear();
+    key_traits<K>::append(key, scratch);
+    target& t = targets[lane_of_key(partition_hash(scratch), targets.size())];
+    if (t.filling == nullptr) {
+      std::unique_ptr<any_batch> used = t.to->recycled();
+      t.filling.reset(used != nullptr ? static_cast<records*>(used.release()) : new records);
+    }
+    t.filling->add(std::move(key), std::forward<V>(value), ts);
+    if (t.filling->size() == batch_capacity) send(t);
+  }
+  static void send(target& t) {
+    if (t.filling != nullptr && t.filling->size() != 0) t.to->send(std::move(t.filling));
+  }
+};
+
+/// for_each: user code at the end of the loop.
+template <typename T, typename F>
+struct each_terminal : plain_terminal {
+  static constexpr const char* name = "for_each";
+  F f;
+  std::uint64_t count = 0;
+  explicit each_terminal(F user) : f(std::move(user)) {}
+  template <typename V, typename At>
+  [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
+    at([&] {
+      if constexpr (std::is_invocable_v<F&, const T&, std::int64_t>) {
+        std::invoke(f, std::as_const(value), ts);
+      } else {
+        std::invoke(f, std::as_const(value));
+      }
+    });
+    ++count;
+  }
+};
+
+/// write: encodes into one buffer and hands a batch of views to the sink's writer.
+template <typename T, typename Format>
+struct write_terminal : plain_terminal {
+  static constexpr const char* name = "write";
+  struct extent {
+    std::size_t key_end;
+    std::size_t value_end;
+    std::int64_t timestamp;
+    bool has_key;
+  };
+  Format format;
+  std::string bytes;
+  std::vector<extent> extents;
+  std::vector<outgoing> records;
+  std::unique_ptr<sink_writer> writer;
+  std::uint64_t count = 0;
+  result<> failure{};
+
+  explicit write_terminal(Format f) : format(std::move(f)) {}
+  write_terminal(const write_terminal& other) : plain_terminal(other), format(other.format) {}
+  write_terminal(write_terminal&&) noexcept = default;
+
+  result<> open(services& lane, std::uint32_t node) {
+    auto opened = lane.open_writer(node);
+    if (!opened) return fail(std::move(opened.error()));
+    writer = std::move(*opened);
+    return {};
+  }
+  template <typename V, typename At>
+  void put(V&& value, std::int64_t ts, At at) {
+    const std::size_t before = bytes.size();
+    bool has_key = false;
+    std::size_t key_end = before;
+    try {
+      at([&] {
+        if constexpr (encodes_key<Format, T>) has_key = format.encode_key(std::as_const(value), bytes);
+        key_end = bytes.size();
+        format.encode(std::as_const(value), bytes);
+      });
+    } catch (...) {
+      bytes.resize(before);
+      throw;
+    }
+    ++count;
+    extents.push_back({key_end, bytes.size(), ts, has_key});
+    if (extents.size() == batch_capacity && failure) failure = hand_over();
+  }
+  result<> end_of_batch() {
+    if (!failure) return failure;
+    return hand_over();
+  }
+  void on_barrier(std::uint64_t epoch, services& lane) {
+    writer->flush([epoch, &lane](result<> r) {
+      if (!r) return lane.fail(std::move(r.error()));
+      lane.acknowledge(epoch, epoch + 1);
+    });
+  }
+  bool blocked() const { return !writer->ready(); }
+
+ private:
+  result<> hand_over() {
+    if (extents.empty()) return {};
+    records.clear();
+    std::size_t at = 0;
+    for (const extent& e : extents) {
+      outgoing& r = records.emplace_back();
+      if (e.has_key) r.key = {bytes.data() + at, e.key_end - at};
+      r.value = {bytes.data() + e.key_end, e.value_end - e.key_end};
+      r.timestamp_ms = e.timestamp == no_timestamp ? -1 : e.timestamp;
+      at = e.value_end;
+    }
+    result<> r = writer->write(records);
+    extents.clear();
+    bytes.clear();
+    return r;
+  }
+};
+
+}  // namespace penstock::detail

@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/aggregate.h>
+#include <penstock/console.h>
+#include <penstock/detail/chain.h>
+#include <penstock/detail/display.h>
+#include <penstock/detail/keyed_op.h>
+#include <penstock/detail/window_op.h>
+#include <penstock/format.h>
+#include <penstock/key.h>
+#include <penstock/sink.h>
+#include <penstock/windows.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace penstock {
+
+template <typename K, typename T>
+class keyed;
+
+/// The newest value of each key of a source, read to its end before any stream starts and followed from then
+/// on; there on every lane. Made by topology::global_table.
+template <typename K, typename V>
+class table {
+ public:
+  table(detail::graph& g, std::uint32_t node) : graph_(&g), node_(node) {}
+  std::uint32_t node() const noexcept { return node_; }
+  const detail::graph* in() const noexcept { return graph_; }
+
+ private:
+  detail::graph* graph_;
+  std::uint32_t node_;
+};
+
+namespace detail {
+
+/// A fluent expression: every call gives a longer one, and the last makes one operator of it all, with one
+/// loop. It is used once; to branch, give it a name: `stream<T> s = ...`.
+///
+/// User functions are copied to every lane and called on that lane's thread. They take the record as `const
+/// T&` (or by value), and what they throw meets the error policy.
+template <typename Head, typename... Steps>
+class chain {
+ public:
+  using value_type = typename last_out<Head, Steps...>::type;
+  using T = value_type;
+
+  chain(graph& g, Head head, std::tuple<Steps...> steps = {}, std::optional<error_policy> policy = {},
+        std::optional<watermark_options> watermarks = {})
+      : graph_(&g),
+        head_(std::move(head)),
+        steps_(std::move(steps)),
+        policy_(policy),
+        watermarks_(watermarks) {}
+
+  /// Each record becomes f(record).
+  template <typename F>
+  auto map(F f) const {
+    constexpr bool takes_a_record = std::is_invocable_v<F&, const T&>;
+    static_assert(takes_a_record, "map(f): f must take the stream's records, as f(const T&)");
+    if constexpr (takes_a_record) {
+      constexpr bool gives_a_value = !std::is_void_v<std::invoke_result_t<F&, const T&>>;
+      static_assert(gives_a_value, "map(f): f must return a value; for side effects there is for_each");
+      if constexpr (gives_a_value) return with(map_step<F, T>(std::move(f)));
+      if constexpr (!gives_a_value) return broken{};
+    } else {
+      return broken{};
+    }
+  }
+
+  /// Records for which f(record) holds.
+  template <typename F>
+  auto filter(F f) const {
+    constexpr bool is_a_predicate = std::is_invocable_r_v<bool, F&, const T&>;
+    static_assert(is_a_predicate,
+                  "filter(f): f must take the stream's records, as f(const T&), and return bool");
+    if constexpr (is_a_predicate) {
+      return with(filter_step<F, T>(std::move(f)));
+    } else {
+      return broken{};
+    }
+  }
+
+  /// Each record becomes the elements of the range f(record).
+  template <typename F>
+  auto flat_map(F f) const {
+    constexpr bool gives_a_range = requires(F & user, const T& record) {
+      std::begin(user(record));
+      std::end(user(record));
+    }
+    || requires(F & user, const T& record) { user(record).begin(); };
+    static_assert(gives_a_range,
+                  "flat_map(f): f must take the stream's records, as f(const T&), and return a range; "
+                  "flat_map<Out>(f) is for f(const T&, emit)");
+    if constexpr (gives_a_range) {
+      return with(expand_step<F, T>(std::move(f)));
+    } else {
+      return broken{};
+    }
+  }
+
+  /// f(record, emit) calls emit(Out) as often as it likes.
+  template <typename Out, typename F>
+  auto flat_map(F f) const {
+    constexpr bool takes_an_emitter = std::is_invocable_v<F&, const T&, void (*)(Out)>;
+    static_assert(takes_an_emitter,
+                  "flat_map<Out>(f): f must be callable as f(const T&, emit), with `auto emit`");
+    if constexpr (takes_an_emitter) {
+      return with(emit_step<Out, F, T>(std::move(f)));
+    } else {
+      return broken{};
+    }
+  }
+
+  /// Event time of each record: milliseconds since 1970, or a std::chrono time of the system clock.
+  /// Watermarks follow these times instead of the source's own. Only in the expression that reads the source.
+  template <typename F>
+  auto assign_timestamps(F f, std::optional<watermark_options> watermarks = {}) const {
+    static_assert(
+        Head::is_source,
+        "assign_timestamps: watermarks begin at a source; assign before key_by, a window or a named stream");
+    constexpr bool gives_a_time = requires(F & user, const T& record) {
+      { std::invoke(user, record) } -> event_time;
+    };
+    static_assert(gives_a_time,
+                  "assign_timestamps(f): f must take the stream's records, as f(const T&), and return "
+                  "milliseconds or a "
+                  "time of the system clock");
+    if constexpr (Head::is_source && gives_a_time) {
+      auto longer = with(timestamp_step<F, T>(std::move(f)));
+      if (watermarks) longer.watermarks_ = watermarks;
+      return longer;
+    } else {
+      return broken{};
+    }
+  }
+
+  /// What happens to a bad record in this expression, instead of the topology's policy (S20).
+  chain on_error(error_policy policy) const {
+    chain same = *this;
+    same.policy_ = policy;
+    return same;
+  }
+
+  /// Groups the stream: records with the same key go to the same lane, in order. `f` is a member pointer or a
+  /// function.
+  template <typename F>
+  auto key_by(F f) const;
+
+  /// Joins each record with the row of a global table whose key is key_of(record): joiner(record, row).
+  /// Records without a row are dropped.
+  template <typename K, typename V, typename KeyOf, typename Joiner>
+  auto join(std::string name, const table<K, V>& rows, KeyOf key_of, Joiner joiner,
+            std::source_location where = std::source_location::current()) const {
+    return join_table<true>(std::move(name), rows, std::move(key_of), std::move(joiner), where);
+  }
+  /// The same, with joiner(record, const V* row): null where there is none.
+  template <typename K, typename V, typename KeyOf, typename Joiner>
+  auto left_join(std::string name, const table<K, V>& rows, KeyOf key_of, Joiner joiner,
+                 std::source_location where = std::source_location::current()) const {
+    return join_table<false>(std::move(name), rows, std::move(key_of), std::move(joiner), where);
+  }
+
+  /// Writes each record to a sink. At least once: positions are committed after the sink's flush.
+  template <typename Sink, typename Format>
+  void write(std::string name, Sink sink, Format format,
+             std::source_location where = std::source_location::current()) const {
+    constexpr bool is_a_sink = sink_options<Sink>;
+    static_assert(is_a_sink, "write(name, sink, format): the second argument must be the options of a sink");
+    constexpr bool format_writes_it = writable_format<Format, T>;
+    static_assert(format_writes_it, "write(name, sink, format): the format cannot encode the stream's type");
+    if constexpr (is_a_sink && format_writes_it) {
+      node n = begin_node(name, where);
+      n.sink = [sink = std::move(sink)] { return sink.make_sink(); };
+      finish(write_terminal<T, Format>(std::move(format)), std::move(n));
+    }
+  }
+
+  /// Prints each record on a line of standard output.
+  void print(std::string name, std::source_location where = std::source_location::current()) const {
+    constexpr bool can_be_shown = displayable<T>;
+    static_assert(can_be_shown,
+                  "print(name): shows text, numbers, pairs, tuples, optionals and window results; "
+                  "for other types give a format: print(name, format)");
+    if constexpr (can_be_shown) write(std::move(name), console{}, display_format{}, where);
+  }
+  template <typename Format>
+  requires(!std::is_same_v<Format, std::source_location>) void print(
+      std::string name, Format format, std::source_location where = std::source_location::current()) const {
+    write(std::move(name), console{}, std::move(format), where);
+  }
+
+  /// Calls f(record) or f(record, timestamp_ms) for each record, on its lane's thread; `f` is copied to every
+  /// lane.
+  template <typename F>
+  void for_each(std::string name, F f, std::source_location where = std::source_location::current()) const {
+    constexpr bool takes_a_record =
+        std::is_invocable_v<F&, const T&> || std::is_invocable_v<F&, const T&, std::int64_t>;
+    static_assert(
+        takes_a_record,
+        "for_each(name, f): f must take the stream's records, as f(const T&) or f(const T&, std::int64_t)");
+    if constexpr (takes_a_record) finish(each_terminal<T, F>(std::move(f)), begin_node(name, where));
+  }
+
+  /// Ends the expression in a stream that can be used several times.
+  operator stream<T>() const;
+
+ protected:
+  template <typename, typename...>
+  friend class chain;
+  template <typename, typename>
+  friend class penstock::keyed;
+
+  template <typename Step>
+  chain<Head, Steps..., Step> with(Step step) const {
+    static_assert(std::is_copy_constructible_v<Step>,
+                  "user functions are copied to every lane: keep what cannot be copied in a std::shared_ptr");
+    return {*graph_, head_, std::tuple_cat(steps_, std::tuple<Step>(std::move(step))), policy_, watermarks_};
+  }
+
+  node begin_node(const std::string& name, std::source_location where) const {
+    node n;
+    n.name = name;
+    graph_->use_name({name, where});
+    return n;
+  }
+
+  template <typename Terminal>
+  std::uint32_t finish(Terminal terminal, node n) const {
+    n.label = steps_label<Steps...>(Terminal::name);
+    n.policy = policy_;
+    n.watermarks = watermarks_;
+    head_.describe(*graph_, n);
+    n.make = [head = head_, steps = steps_, terminal = std::move(terminal)] {
+      return head.make(steps, terminal);
+    };
+    return graph_->add(std::move(n));
+  }
+
+  template <bool Inner, typename K, typename V, typename KeyOf, typename Joiner>
+  auto join_table(std::string name, const table<K, V>& rows, KeyOf key_of, Joiner joiner,
+                  std::source_location where) const {
+    using row = std::conditional_t<Inner, const V&, const V*>;
+    constexpr bool key_matches = std::is_invocable_r_v<K, KeyOf&, const T&>;
+    static_assert(key_matches,
+                  "join(name, table, key_of, joiner): key_of must take the stream's records and return the "
+                  "table's key type");
+    constexpr bool joins = std::is_invocable_v<Joiner&, const T&, row>;
+    static_assert(
+        joins,
+        "join(name, table, key_of, joiner): joiner must be callable as joiner(const T&, const V&); in "
+        "left_join as joiner(const T&, const V*)");
+    if constexpr (key_matches && joins) {
+      graph_->use_name({std::move(name), where});
+      if (rows.in() != graph_) graph_->add_problem("a join uses a global table of another topology");
+      return with(
+          table_join_step<K, V, KeyOf, Joiner, T, Inner>(rows.node(), std::move(key_of), std::move(joiner)));
+    } else {
+      return broken{};
+    }
+  }
+
+  graph* graph_;
+  Head head_;
+  std::tuple<Steps...> steps_;
+  std::optional<error_policy> policy_;
+  std::optional<watermark_options> watermarks_;
+};
+
+}  // namespace detail
+
+/// Records of type T. The expressions that begin here read what one operator has made, as batches; any number
+/// of them may.
+template <typename T>
+class stream : public detail::chain<detail::stream_head<T>> {
+ public:
+  stream(detail::graph& g, detail::edge from) : detail::chain<detail::stream_head<T>>(g, {from}) {}
+};
+
+/// The results of windows, and the records that came too late for theirs.
+template <typename K, typename R, typename T>
+class windowed_results : public stream<window_result<K, R>> {
+ public:
+  windowed_results(detail::graph& g, std::uint32_t node)
+      : stream<window_result<K, R>>(g, {node, 0}), late_(g, {node, 1}) {}
+  /// Records that no window took, and that are behind the watermark by more than the allowed lateness (S4).
+  stream<T> late() const { return late_; }
+
+ private:
+  stream<T> late_;
+};
+
+/// A keyed stream cut into windows of event time.
+template <typename K, typename T, typename Window>
+class windowed {
+ public:
+  windowed(detail::graph& g, std::uint32_t from, Window window) : graph_(&g), from_(from), window_(window) {}
+
+  /// One result a key and window when the watermark passes the window's end.
+  template <typename A>
+  auto aggregate(std::string name, A aggregator,
+                 std::source_location where = std::source_location::current()) const {
+    constexpr bool aggregates_it = detail::aggregator<A, T>;
+    static_assert(
+        aggregates_it,
+        "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
+        "const T&), result(const accumulator&); see <penstock/aggregate.h>");
+    if constexpr (aggregates_it) {
+      return add<A>(std::move(name), std::move(aggregator), where);
+    } else {
+      return detail::broken{};
+    }
+  }
+
+  /// f(so far, next) over the records of a key and window.
+  template <typename F>
+  auto reduce(std::string name, F f, std::source_location where = std::source_location::current()) const {
+    constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
+    static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
+    if constexpr (reduces) {
+      return add(std::move(name), detail::reduce_aggregator<T, F>{std::move(f)}, where);
+    } else {
+      return detail::broken{};
+    }
+  }
+
+ private:
+  template <typename A>
+  windowed_results<K, detail::aggregate_t<A, T>, T> add(std::string name, A aggregator,
+                                                        std::source_location where) const {
+    const detail::window_shape shape = detail::shape_of(window_);
+    if (const auto problem = shape.problem(); !problem.empty())
+      graph_->add_problem(name + ": " + std::string(problem));
+    graph_->use_name({name, where});
+    detail::node n;
+    n.name = std::move(name);
+    n.label = detail::describe_window(window_) + " > aggregate";
+    n.inputs.push_back({from_, 0});
+    n.keeps_state = true;
+    n.make = [shape, aggregator = std::move(aggregator)]() -> std::unique_ptr<detail::op> {
+      return std::make_unique<detail::window_op<K, T, A>>(shape, aggregator);
+    };
+    return {*graph_, graph_->add(std::move(n))};
+  }
+
+  detail::graph* graph_;
+  std::uint32_t from_;
+  Window window_;
+};
+
+/// A stream grouped by a key: what has state a key begins here.
+template <typename K, typename T>
+class keyed {
+ public:
+  keyed(detail::graph& g, std::uint32_t node) : graph_(&g), node_(node) {}
+
+  /// `tumbling{...}` or `hopping{...}`.
+  template <typename Window>
+  windowed<K, T, Window> window(Window w) const {
+    return {*graph_, node_, w};
+  }
+
+  /// A running aggregate: every record gives the key and its result so far.
+  template <typename A>
+  auto aggregate(std::string name, A aggregator,
+                 std::source_location where = std::source_location::current()) const {
+    constexpr bool aggregates_it = detail::aggregator<A, T>;
+    static_assert(
+        aggregates_it,
+        "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
+        "const T&), result(const accumulator&); see <penstock/aggregate.h>");
+    if constexpr (aggregates_it) {
+      using out = std::pair<K, detail::aggregate_t<A, T>>;
+      return add<A, out, detail::make_pair_of>(std::move(name), std::move(aggregator), where);
+    } else {
+      return detail::broken{};
+    }
+  }
+
+  /// A running reduce: every record gives f(so far, record), the first of a key itself.
+  template <typename F>
+  auto reduce(std::string name, F f, std::source_location where = std::source_location::current()) const {
+    constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
+    static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
+    if constexpr (reduces) {
+      using reducer = detail::reduce_aggregator<T, F>;
+      return add<reducer, T, detail::drop_key>(std::move(name), reducer{std::move(f)}, where);
+    } else {
+      return detail::broken{};
+    }
+  }
+
+ private:
+  template <typename A, typename Out, typename Make>
+  stream<Out> add(std::string name, A aggregator, std::source_location where) const {
+    graph_->use_name({name, where});
+    detail::node n;
+    n.name = std::move(name);
+    n.label = "running aggregate";
+    n.inputs.push_back({node_, 0});
+    n.keeps_state = true;
+    n.make = [aggregator = std::move(aggregator)]() -> std::unique_ptr<detail::op> {
+      return std::make_unique<detail::running_op<K, T, A, Out, Make>>(aggregator);
+    };
+    return {*graph_, {graph_->add(std::move(n)), 0}};
+  }
+
+  detail::graph* graph_;
+  std::uint32_t node_;
+};
+
+namespace detail {
+
+template <typename Head, typename... Steps>
+template <typename F>
+auto chain<Head, Steps...>::key_by(F f) const {
+  constexpr bool takes_a_record = std::is_invocable_v<F&, const T&>;
+  static_assert(takes_a_record, "key_by(f): f must take the stream's records, as f(const T&)");
+  static_assert(owns_its_bytes<T>,
+                "key_by: raw records and string_views borrow their bytes; decode or map them to something "
+                "that owns them first");
+  if constexpr (takes_a_record && owns_its_bytes<T>) {
+    using K = std::decay_t<std::invoke_result_t<F&, const T&>>;
+    constexpr bool is_a_key = detail::key<K>;
+    static_assert(
+        is_a_key,
+        "key_by(f): f must return a key: an integer, std::string, pair or tuple of them, or a type with "
+        "penstock::key_traits");
+    if constexpr (is_a_key) {
+      node n;
+      n.make_relay = []() -> std::unique_ptr<relay_op> {
+        return std::make_unique<relay<keyed_batch<K, T>>>();
+      };
+      return keyed<K, T>(*graph_, finish(key_terminal<K, T, F>(std::move(f)), std::move(n)));
+    } else {
+      return broken{};
+    }
+  } else {
+    return broken{};
+  }
+}
+
+template <typename Head, typename... Steps>
+chain<Head, Steps...>::operator stream<T>() const {
+  static_assert(owns_its_bytes<T>,
+                "stream<T>: raw records and string_views borrow their bytes; decode or map them to something "
+                "that owns them first");
+  if constexpr (!Head::is_source && sizeof...(Steps) == 0) {
+    return stream<T>(*graph_, head_.from);
+  } else {
+    return stream<T>(*graph_, {finish(batch_terminal<T>{}, node{}), 0});
+  }
+}
+
+}  // namespace detail
+}  // namespace penstock

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+
+namespace penstock {
+
+/// What a window gives for one key: [start_ms, end_ms) in milliseconds since 1970 UTC. The record's timestamp
+/// is end_ms - 1.
+template <typename K, typename R>
+struct window_result {
+  K key;
+  std::int64_t start_ms;
+  std::int64_t end_ms;
+  R value;
+  friend bool operator==(const window_result&, const window_result&) = default;
+};
+
+/// Windows of one size, side by side (S1).
+struct tumbling {
+  std::chrono::milliseconds size;
+  std::chrono::milliseconds offset{0};  ///< shifts the windows: 1h windows that begin at half past
+  std::chrono::milliseconds allowed_lateness{
+      0};  ///< how long a window that has fired still takes records (S4, S5)
+};
+
+/// Windows of one size that begin every `slide` (S2): a record is in size / slide of them.
+struct hopping {
+  std::chrono::milliseconds size;
+  std::chrono::milliseconds slide;
+  std::chrono::milliseconds offset{0};
+  std::chrono::milliseconds allowed_lateness{0};
+};
+
+namespace detail {
+
+constexpr std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept {
+  std::int64_t r;
+  if (__builtin_add_overflow(a, b, &r))
+    return b > 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
+  return r;
+}
+
+/// The start of the last window that holds `ts`, of windows that begin every `slide` (S1, S2).
+constexpr std::int64_t window_start(std::int64_t ts, std::int64_t offset, std::int64_t slide) noexcept {
+  const std::int64_t r = (ts - offset) % slide;
+  return saturating_add(ts, r < 0 ? -(r + slide) : -r);
+}
+
+/// Windows that begin every `slide` and are `size` long: tumbling ones have slide == size.
+struct window_shape {
+  std::int64_t size;
+  std::int64_t slide;
+  std::int64_t offset;
+  std::int64_t lateness;
+
+  /// Calls f(start) for each window that holds `ts`, from the last one down.
+  template <typename F>
+  void assign(std::int64_t ts, F&& f) const {
+    for (std::int64_t s = window_start(ts, offset, slide); s > ts - size; s -= slide) f(s);
+  }
+  /// The window's largest timestamp, at which it fires.
+  std::int64_t last(std::int64_t start) const noexcept { return saturating_add(start, size - 1); }
+  /// When its state goes (S5), and from when on its records are late (S4).
+  std::int64_t expiry(std::int64_t start) const noexcept { return saturating_add(last(start), lateness); }
+
+  /// What is wrong with it, or nothing.
+  std::string_view problem() const noexcept {
+    if (size <= 0) return "a window's size must be more than 0";
+    if (slide <= 0) return "a window's slide must be more than 0";
+    if (slide > size) return "a window's slide must not exceed its size";
+    if (lateness < 0) return "a window's allowed lateness must not be negative";
+    return {};
+  }
+};
+
+constexpr window_shape shape_of(const tumbling& w) noexcept {
+  return {w.size.count(), w.size.count(), w.offset.count(), w.allowed_lateness.count()};
+}
+constexpr window_shape shape_of(const hopping& w) noexcept {
+  return {w.size.count(), w.slide.count(), w.offset.count(), w.allowed_lateness.count()};
+}
+std::string describe_window(const tumbling& w);
+std::string describe_window(const hopping& w);
+
+}  // namespace detail
+}  // namespace penstock
