@@ -13,9 +13,10 @@
 
 namespace penstock::io {
 
-/// An open file. Reads may run on any thread at once; writes, truncate and sync one at a time.
-/// Errors are errc::io (errc::exhausted when the disk is full) and name the path and the cause. Closing (the
-/// destructor) syncs nothing.
+/// An open file. Reads may run on any thread at once; writes and truncate one at a time, and syncs one at a
+/// time. A sync may run beside a write: it covers what was written before it began. Errors are errc::io
+/// (errc::exhausted when the disk is full) and name the path and the cause. Closing (the destructor) syncs
+/// nothing.
 class file {
  public:
   virtual ~file() = default;

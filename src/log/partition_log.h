@@ -17,6 +17,7 @@
 
 #include <penstock/result.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -31,12 +32,16 @@
 #include "io/file.h"
 #include "log/leader_epochs.h"
 #include "log/log_config.h"
+#include "log/log_files.h"
 #include "log/producer_state.h"
+#include "log/sparse_index.h"
 #include "log/transaction_index.h"
 
 namespace penstock::log {
 
 class segment;
+struct append_group;
+struct segment_files;
 
 struct open_options {
   io::file_system* files = nullptr;
@@ -224,6 +229,62 @@ class partition_log {
   explicit partition_log(open_options options);
 
   using segment_ptr = std::shared_ptr<segment>;
+  class recovery_run;
+  class compaction_run;
+  struct flush_plan;
+  struct segment_view;
+  struct dropped_files {
+    io::instant since;
+    std::vector<std::string> paths;
+  };
+  /// Where a reader that goes on at `offset` finds its batch.
+  struct cached_position {
+    std::int64_t offset = -1;
+    std::uint64_t segment_id = 0;
+    std::uint64_t position = 0;
+  };
+
+  std::string path(std::string_view name) const;
+  error poison(const error& cause);
+  error poisoned_error() const;
+  flush_plan plan_flush();
+  void take_back(const flush_plan& plan);
+  result<> sync_plan(const flush_plan& plan);
+  result<std::int64_t> flush_locked(bool durable_note);  // flush_mutex_ is held
+
+  // partition_log_append.cc; append_mutex_ is held
+  result<> add_to_group(append_group& group, append_batch& batch, const append_options& options);
+  result<> write_group(append_group& group);
+  void publish_group(const append_group& group);
+  void undo_group(append_group& group);
+  result<> write_aborted(const segment& in, std::span<const aborted_transaction> aborted);
+  bool must_roll(const segment& active, const wire::batch_header& batch, const append_group& group) const;
+  result<> roll(std::int64_t base_offset);
+  result<segment_ptr> create_segment(std::int64_t base_offset);
+  result<> write_snapshot(std::int64_t offset);
+
+  // partition_log_read.cc; floor_segment, cached, cache and view_of want mutex_ held
+  std::size_t floor_segment(std::int64_t offset) const;  // an index of segments_
+  std::optional<std::uint64_t> cached(std::uint64_t segment_id, std::int64_t offset) const;
+  void cache(std::uint64_t segment_id, std::int64_t offset, std::uint64_t position) const;
+  segment_view view_of(const segment_ptr& s) const;
+  std::vector<segment_view> all_views() const;
+  result<> open_view(segment_view& view) const;
+  template <typename Below>
+  result<std::optional<index_entry>> floor_position(const segment_view& view, Below below) const;
+  result<bool> locate(const segment_view& view, std::int64_t offset, std::uint64_t& position,
+                      std::int64_t& base_offset) const;
+  result<std::uint64_t> read_end(const segment_view& view, std::uint64_t position, std::int64_t limit,
+                                 const read_request& request) const;
+  result<read_slice> try_read(const read_request& request) const;
+  result<std::optional<timestamp_offset>> find_timestamp(segment_view& view, std::int64_t target_ms) const;
+  result<std::int64_t> max_timestamp_of(const segment_view& view) const;
+  result<std::int64_t> max_timestamp_from_start() const;
+
+  // partition_log_retention.cc; maintenance_mutex_ and append_mutex_ are held
+  result<retention_result> drop_segments(std::size_t count);
+  result<> rename_dropped(const segment& s, dropped_files& into);
+  result<std::size_t> expired_segments(const log_config& config);
 
   open_options options_;
   recovery_report report_;
@@ -233,15 +294,42 @@ class partition_log {
   std::atomic<std::int64_t> end_offset_{0};
   std::atomic<std::int64_t> stable_offset_{0};
   std::atomic<std::int64_t> recovery_point_{0};
+  std::atomic<std::uint64_t> flushed_bytes_{0};
   std::atomic<bool> poisoned_{false};
 
   // Locks, in the order in which they are taken.
-  std::mutex maintenance_mutex_;  // retention, delete_records, compaction: one at a time
-  std::mutex append_mutex_;       // appends, and whatever changes the list of segments
-  std::mutex flush_mutex_;        // one sync at a time
-  mutable std::mutex mutex_;      // the fields below; held briefly, never over I/O
+  std::mutex maintenance_mutex_;     // retention, delete_records, compaction: one at a time
+  mutable std::mutex append_mutex_;  // appends, and whatever changes the list of segments
+  std::mutex flush_mutex_;           // one sync at a time
+  mutable std::mutex mutex_;         // the fields marked so; held briefly, never over I/O
 
-  std::vector<segment_ptr> segments_;  // ascending; the last one is appended to
+  // append_mutex_
+  producer_state producers_;
+  bool closed_ = false;
+  std::size_t rolls_ = 0;
+  std::unique_ptr<append_group> group_;  // its memory is used again
+
+  // maintenance_mutex_
+  std::vector<dropped_files> dropped_;
+
+  // flush_mutex_
+  recovery_point_file recovery_point_file_;
+
+  // mutex_
+  log_config config_;
+  std::vector<segment_ptr> segments_;  // ascending; the last one is active
+  leader_epochs epochs_;
+  std::vector<aborted_transaction> aborted_;  // of all segments, in order
+  std::vector<std::string> unsynced_files_;   // snapshots and the like, for the next flush
+  bool epochs_dirty_ = false;
+  bool directory_dirty_ = false;
+  bool parent_dirty_ = false;
+  std::uint64_t appended_bytes_ = 0;
+  std::string poison_message_;
+  mutable std::array<cached_position, 32> cache_;
+  mutable std::size_t next_cached_ = 0;
+  mutable std::vector<segment_ptr>
+      open_closed_;  // the closed segments with open files, the last used at the back
 };
 
 }  // namespace penstock::log

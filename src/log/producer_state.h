@@ -13,7 +13,7 @@
 //           i32  entries, then for each: i64 producer id, i8 batches (oldest first, without the last), per
 //           batch
 //              i32 first sequence, i32 last sequence, i64 last offset, i32 offset delta, i64 timestamp;
-//              and then i32 first sequence of the last batch
+//              and then, of the last batch, i32 first sequence, i64 timestamp
 #pragma once
 
 #include <penstock/result.h>
@@ -41,6 +41,7 @@ enum class append_status : std::uint8_t {
   invalid_producer_epoch,  ///< INVALID_PRODUCER_EPOCH
   invalid_txn_state,       ///< INVALID_TXN_STATE
   too_large,               ///< larger than a segment: RECORD_LIST_TOO_LARGE
+  not_written,  ///< earlier batches of the call were appended, then writing failed: KAFKA_STORAGE_ERROR
 };
 
 struct producer_batch {

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "log/batch_scanner.h"
+#include "log/partition_log.h"
+#include "log/segment.h"
+#include "wire/error_code.h"
+#include "wire/record_cursor.h"
+
+namespace penstock::log {
+
+namespace {
+
+constexpr std::size_t scan_chunk = 8u << 10;  // a bit more than an index interval
+constexpr std::size_t max_open_closed = 16;   // closed segments whose files stay open
+
+}  // namespace
+
+/// One segment as a reader sees it: what was true when it looked, and files that stay.
+struct partition_log::segment_view {
+  segment_ptr in;
+  bool closed = false;
+  std::uint64_t size = 0;
+  std::int64_t next_offset = 0;
+  std::shared_ptr<const io::file> file;        // of the active one; otherwise open_files() sets it
+  std::shared_ptr<const segment_files> files;  // of a closed one
+};
+
+std::size_t partition_log::floor_segment(std::int64_t offset) const {
+  const auto above =
+      std::upper_bound(segments_.begin(), segments_.end(), offset,
+                       [](std::int64_t offset, const segment_ptr& s) { return offset < s->base_offset; });
+  return above == segments_.begin() ? 0 : static_cast<std::size_t>(above - segments_.begin()) - 1;
+}
+
+std::optional<std::uint64_t> partition_log::cached(std::uint64_t segment_id, std::int64_t offset) const {
+  for (const auto& c : cache_) {
+    if (c.offset == offset && c.segment_id == segment_id) return c.position;
+  }
+  return std::nullopt;
+}
+
+void partition_log::cache(std::uint64_t segment_id, std::int64_t offset, std::uint64_t position) const {
+  if (cached(segment_id, offset)) return;
+  cache_[next_cached_++ % cache_.size()] = {offset, segment_id, position};
+}
+
+partition_log::segment_view partition_log::view_of(const segment_ptr& s) const {
+  return {.in = s,
+          .closed = s->closed,
+          .size = s->size,
+          .next_offset = s->next_offset,
+          .file = s->closed ? nullptr : s->log,
+          .files = nullptr};
+}
+
+result<> partition_log::open_view(segment_view& view) const {
+  if (!view.closed) return {};
+  auto files = view.in->files(config().index_interval_bytes);
+  if (!files) return fail(files.error());
+  view.files = *files;
+  view.file = (*files)->log;
+  segment_ptr let_go;
+  std::lock_guard lock(mutex_);
+  const auto known = std::find(open_closed_.begin(), open_closed_.end(), view.in);
+  if (known != open_closed_.end()) {
+    std::rotate(known, known + 1, open_closed_.end());
+    return {};
+  }
+  if (open_closed_.size() >= max_open_closed) {
+    let_go = std::move(open_closed_.front());
+    open_closed_.erase(open_closed_.begin());
+    let_go->release_files();
+  }
+  open_closed_.push_back(view.in);
+  return {};
+}
+
+template <typename Below>
+result<std::optional<index_entry>> partition_log::floor_position(const segment_view& view,
+                                                                 Below below) const {
+  if (!view.closed) {
+    std::lock_guard lock(mutex_);
+    if (!view.in->closed) return floor_entry(view.in->indexes.offsets(), below);
+  }
+  // Closed when we looked, or rolled meanwhile: the index is in a file.
+  auto files = view.files;
+  if (files == nullptr) {
+    auto opened = view.in->files(config().index_interval_bytes);
+    if (!opened) return fail(opened.error());
+    files = *opened;
+  }
+  return floor_entry<index_entry>(*files->offsets, files->offset_count, below);
+}
+
+/// Goes to the batch that contains `offset`, or the first behind it. False: there is none.
+result<bool> partition_log::locate(const segment_view& view, std::int64_t offset, std::uint64_t& position,
+                                   std::int64_t& base_offset) const {
+  const std::int64_t relative = offset - view.in->base_offset;
+  auto floor = floor_position(view, [&](const index_entry& e) { return e.relative_offset <= relative; });
+  if (!floor) return fail(floor.error());
+  const std::uint64_t from = *floor ? (*floor)->position : 0;
+  batch_scanner scan(*view.file, from, std::max(view.size, from), scan_chunk);
+  while (true) {
+    const auto step = scan.next();
+    if (step == batch_scanner::step::end) return false;
+    if (step == batch_scanner::step::failed) return fail(scan.failure());
+    const bool lost = *floor && scan.position() == from && step == batch_scanner::step::batch &&
+                      scan.header().last_offset() != view.in->base_offset + (*floor)->relative_offset;
+    if (step == batch_scanner::step::damaged || lost)
+      return fail(errc::corrupt,
+                  fmt::format("{} is damaged at position {}: {}", view.file->path(), scan.position(),
+                              lost ? "the index does not fit it" : scan.damage()));
+    if (scan.header().last_offset() >= offset) {
+      position = scan.position();
+      base_offset = scan.header().base_offset;
+      return true;
+    }
+  }
+}
+
+/// Where to end a read from `position`: behind the last batch that lies below `limit` and within `max_bytes`.
+result<std::uint64_t> partition_log::read_end(const segment_view& view, std::uint64_t position,
+                                              std::int64_t limit, const read_request& request) const {
+  const bool bounded = limit < view.next_offset;
+  if (!bounded && view.size - position <= request.max_bytes) return view.size;
+  const std::uint64_t furthest = std::min(view.size, position + std::min(request.max_bytes, view.size));
+  const std::int64_t relative_limit = limit - view.in->base_offset;
+  // An entry's batch begins at its position, so that the batches before it end there.
+  auto floor = floor_position(view, [&](const index_entry& e) {
+    return e.position <= furthest && e.relative_offset < relative_limit;
+  });
+  if (!floor) return fail(floor.error());
+  std::uint64_t end = *floor && (*floor)->position > position ? (*floor)->position : position;
+  if (!bounded && end > position) return end;  // close enough to max_bytes
+  batch_scanner scan(*view.file, end, view.size, scan_chunk);
+  while (true) {
+    const auto step = scan.next();
+    if (step == batch_scanner::step::end) return end;
+    if (step == batch_scanner::step::failed) return fail(scan.failure());
+    if (step == batch_scanner::step::damaged)
+      return fail(errc::corrupt,
+                  fmt::format("{} is damaged at position {}: {}", view.file->path(), end, scan.damage()));
+    if (scan.header().base_offset >= limit) return end;
+    const bool first = end == position && request.at_least_one;
+    if (!first && scan.next_position() > furthest) return end;
+    end = scan.next_position();
+  }
+}
+
+result<read_slice> partition_log::try_read(const read_request& request) const {
+  segment_view view;
+  std::optional<std::uint64_t> known;
+  std::int64_t limit = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (request.offset < log_start_offset() || request.offset > end_offset())
+      return fail(wire::make_error(wire::error_code::offset_out_of_range,
+                                   fmt::format("{}: offset {} is not within {} and {}", options_.directory,
+                                               request.offset, log_start_offset(), end_offset())));
+    limit = std::min(request.upper_bound, end_offset());
+    if (request.offset >= limit)
+      return read_slice{.file = nullptr, .base_offset = request.offset, .next_offset = request.offset};
+    view = view_of(segments_[floor_segment(request.offset)]);
+    known = cached(view.in->id, request.offset);
+  }
+  if (auto r = open_view(view); !r) return fail(r.error());
+  read_slice slice{.file = view.file, .base_offset = request.offset, .next_offset = request.offset};
+  if (known) {
+    slice.position = *known;
+  } else {
+    auto found = locate(view, request.offset, slice.position, slice.base_offset);
+    if (!found) return fail(found.error());
+    if (!*found || slice.base_offset >= limit) {
+      // Only a compacted segment ends without a batch behind the offset.
+      slice.base_offset = slice.next_offset = *found ? request.offset : view.next_offset;
+      return slice;
+    }
+  }
+  auto end = read_end(view, slice.position, limit, request);
+  if (!end) return fail(end.error());
+  slice.length = *end - slice.position;
+  if (slice.length == 0) return slice;
+  slice.next_offset = view.next_offset;
+  if (*end < view.size) {
+    char base[8];
+    auto got = view.file->read_at(*end, base);
+    if (!got) return fail(got.error());
+    slice.next_offset = base::load_be<std::int64_t>(base);
+  }
+  std::lock_guard lock(mutex_);
+  if (*end < view.size || !view.closed) cache(view.in->id, slice.next_offset, *end);
+  return slice;
+}
+
+result<read_slice> partition_log::read(const read_request& request) const {
+  auto slice = try_read(request);
+  for (int attempt = 0; !slice && attempt < 3; ++attempt) {
+    if (slice.error().kind() == errc::corrupt) {
+      // A wrong index looks like a wrong log: build it again, once.
+      segment_ptr suspect;
+      {
+        std::lock_guard lock(mutex_);
+        suspect = segments_[floor_segment(request.offset)];
+        if (!suspect->closed) break;
+      }
+      if (attempt > 0 || !suspect->rebuild_indexes(config().index_interval_bytes)) break;
+    } else if (slice.error().kind() != errc::not_found) {
+      break;  // not_found: the segment was dropped or replaced while we looked
+    }
+    slice = try_read(request);
+  }
+  if (slice && slice->length == 0 && slice->next_offset > request.offset) {
+    read_request behind = request;
+    behind.offset = slice->next_offset;
+    return read(behind);
+  }
+  return slice;
+}
+
+result<std::optional<timestamp_offset>> partition_log::find_timestamp(segment_view& view,
+                                                                      std::int64_t target_ms) const {
+  if (auto r = open_view(view); !r) return fail(r.error());
+  const auto not_after = [&](const time_entry& e) { return e.timestamp_ms <= target_ms; };
+  std::optional<time_entry> time;
+  if (view.closed) {
+    auto floor = floor_entry<time_entry>(*view.files->times, view.files->time_count, not_after);
+    if (!floor) return fail(floor.error());
+    time = *floor;
+  } else {
+    std::lock_guard lock(mutex_);
+    time = floor_entry(view.in->indexes.times(), not_after);
+  }
+  std::uint64_t from = 0;
+  if (time) {
+    auto floor = floor_position(
+        view, [&](const index_entry& e) { return e.relative_offset <= time->relative_offset; });
+    if (!floor) return fail(floor.error());
+    if (*floor) from = (*floor)->position;
+  }
+  wire::scratch_buffer scratch;
+  const std::int64_t start = log_start_offset();
+  batch_scanner scan(*view.file, from, view.size);
+  while (true) {
+    const auto step = scan.next();
+    if (step == batch_scanner::step::end) return std::nullopt;
+    if (step == batch_scanner::step::failed) return fail(scan.failure());
+    if (step == batch_scanner::step::damaged)
+      return fail(errc::corrupt, fmt::format("{} is damaged at position {}: {}", view.file->path(),
+                                             scan.position(), scan.damage()));
+    const wire::batch_header& header = scan.header();
+    if (header.max_timestamp < target_ms || header.last_offset() < start) continue;
+    auto batch = scan.bytes();
+    if (!batch) return fail(batch.error());
+    auto records = wire::open_records(header, *batch, scratch);
+    if (!records) return fail(records.error());
+    record_view record;
+    while (records->next(record)) {
+      if (record.timestamp_ms >= target_ms && record.offset >= start)
+        return timestamp_offset{record.offset, record.timestamp_ms, header.leader_epoch};
+    }
+    if (records->damaged()) return fail(records->damage());
+  }
+}
+
+result<std::int64_t> partition_log::max_timestamp_of(const segment_view& view) const {
+  if (view.closed) return view.in->max_timestamp(config().index_interval_bytes);
+  std::lock_guard lock(mutex_);
+  return view.in->indexes.max_timestamp();
+}
+
+std::vector<partition_log::segment_view> partition_log::all_views() const {
+  std::lock_guard lock(mutex_);
+  std::vector<segment_view> views;
+  views.reserve(segments_.size());
+  for (const auto& s : segments_) views.push_back(view_of(s));
+  return views;
+}
+
+result<std::optional<timestamp_offset>> partition_log::offset_for_timestamp(std::int64_t target_ms) const {
+  for (auto& view : all_views()) {
+    auto latest = max_timestamp_of(view);
+    if (!latest && latest.error().kind() == errc::not_found) continue;  // dropped meanwhile
+    if (!latest) return fail(latest.error());
+    if (*latest < target_ms) continue;
+    auto found = find_timestamp(view, target_ms);
+    if (!found && found.error().kind() == errc::not_found) continue;
+    if (!found || *found) return found;
+  }
+  return std::nullopt;
+}
+
+result<std::optional<timestamp_offset>> partition_log::max_timestamp() const {
+  std::int64_t latest = -1;
+  for (const auto& view : all_views()) {
+    auto of_segment = max_timestamp_of(view);
+    if (!of_segment && of_segment.error().kind() == errc::not_found) continue;
+    if (!of_segment) return fail(of_segment.error());
+    latest = std::max(latest, *of_segment);
+  }
+  // Below the log start the largest may lie; then what is left has to be looked through from the top.
+  while (latest >= 0) {
+    auto found = offset_for_timestamp(latest);
+    if (!found || *found) return found;
+    auto lower = max_timestamp_from_start();
+    if (!lower) return fail(lower.error());
+    if (*lower < 0) return std::nullopt;
+    latest = *lower;
+  }
+  return std::nullopt;
+}
+
+result<std::int64_t> partition_log::max_timestamp_from_start() const {
+  std::int64_t latest = -1;
+  const std::int64_t start = log_start_offset();
+  wire::scratch_buffer scratch;
+  for (auto& view : all_views()) {
+    if (auto r = open_view(view); !r) {
+      if (r.error().kind() == errc::not_found) continue;
+      return fail(r.error());
+    }
+    batch_scanner scan(*view.file, 0, view.size);
+    while (scan.next() == batch_scanner::step::batch) {
+      if (scan.header().last_offset() < start) continue;
+      if (scan.header().base_offset >= start) {
+        latest = std::max(latest, scan.header().max_timestamp);
+        continue;
+      }
+      auto batch = scan.bytes();
+      if (!batch) return fail(batch.error());
+      auto records = wire::open_records(scan.header(), *batch, scratch);
+      if (!records) return fail(records.error());
+      record_view record;
+      while (records->next(record)) {
+        if (record.offset >= start) latest = std::max(latest, record.timestamp_ms);
+      }
+    }
+  }
+  return latest;
+}
+
+result<> partition_log::verify() const {
+  for (auto& view : all_views()) {
+    if (auto r = open_view(view); !r) {
+      if (r.error().kind() == errc::not_found) continue;
+      return r;
+    }
+    batch_scanner scan(*view.file, 0, view.size, 1u << 20);
+    std::int64_t expected = view.in->base_offset;
+    while (true) {
+      const auto step = scan.next();
+      if (step == batch_scanner::step::end) break;
+      if (step == batch_scanner::step::failed) return fail(scan.failure());
+      std::string what = step == batch_scanner::step::damaged ? scan.damage() : std::string();
+      if (what.empty() && scan.header().base_offset < expected) what = "its offsets go back";
+      if (what.empty()) {
+        if (auto r = scan.check(); !r) what = r.error().message();
+      }
+      if (!what.empty())
+        return fail(errc::corrupt, fmt::format("{} is damaged at position {} (offset {}): {}",
+                                               view.file->path(), scan.position(), expected, what));
+      expected = scan.header().next_offset();
+    }
+  }
+  return {};
+}
+
+}  // namespace penstock::log
