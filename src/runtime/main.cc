@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <penstock/run.h>
+#include <penstock/topology.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <string>
+
+namespace penstock {
+
+int main(const topology& what, int argc, char** argv) {
+  application_options options;
+  std::string brokers;
+  std::int64_t commit_interval_ms = options.run.commit_interval.count();
+  bool describe = false;
+
+  CLI::App app("Runs the topology '" + std::string(what.name()) +
+               "' until its input ends or SIGINT or SIGTERM.");
+  app.add_option("--brokers", brokers, "Kafka brokers to start from: host:port,host:port");
+  app.add_option("--application", options.run.application,
+                 "Name under which progress is kept: the consumer group (default: the topology's name)");
+  app.add_option("--lanes", options.run.lanes, "Threads (default: one a core)")->check(CLI::Range(1, 1024));
+  app.add_option("--commit-interval", commit_interval_ms, "Milliseconds between commits")
+      ->check(CLI::Range(1, 3'600'000))
+      ->capture_default_str();
+  app.add_flag("--describe", describe, "Print the topology and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (describe) {
+    fmt::print("{}", what.describe());
+    return 0;
+  }
+  if (!brokers.empty()) options.run.settings["bootstrap.servers"] = brokers;
+  options.run.commit_interval = std::chrono::milliseconds(commit_interval_ms);
+  if (auto done = run(what, options); !done) {
+    fmt::print(stderr, "{}: {}\n", what.name(), done.error().message());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace penstock
