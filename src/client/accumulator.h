@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +38,8 @@ struct producer_batch {
   wire::batch_builder builder;
   partition_queue* queue = nullptr;
   io::instant created{};
-  std::size_t reserved = 0;  ///< bytes counted against buffer_memory
+  std::size_t reserved = 0;      ///< bytes counted against buffer_memory
+  std::uint64_t generation = 0;  ///< how many flushes had begun before it
   struct record_callback {
     std::int32_t index;
     kafka::delivery_callback f;
@@ -49,6 +51,7 @@ struct producer_batch {
   std::int64_t producer_id = -1;
   std::int16_t producer_epoch = -1;
   std::int32_t base_sequence = -1;
+  std::uint64_t order = 0;  ///< by first sending
   int attempts = 0;
   bool maybe_persisted = false;  ///< an attempt ended without an answer
 };
@@ -74,7 +77,10 @@ struct partition_queue {
     std::int16_t producer_epoch = -1;
     std::int32_t next_sequence = 0;
     bool unresolved = false;  ///< a batch with a sequence failed; the broker may expect that sequence still
-    bool ready = false;       ///< stands in a list of the sender
+    bool restart = false;     ///< sequences begin again, under a new epoch, once nothing is in flight
+    bool ready = false;       ///< stands in the sender's list
+    std::int32_t leader = -1;
+    std::uint64_t leader_as_of = 0;  ///< the metadata's version
     io::instant not_before{};
     int failures = 0;
   } send;
@@ -83,9 +89,11 @@ struct partition_queue {
 struct topic_queues {
   std::string name;
   std::vector<std::unique_ptr<partition_queue>> partitions;
-  std::int32_t known = 0;    ///< partitions that records may go to; 0: not known yet
-  std::int32_t sticky = -1;  ///< where records without a key go until its batch is full
+  std::int32_t known = 0;  ///< partitions that records may go to; 0: not known yet
+  std::int32_t sticky =
+      -1;  ///< where records without a key go until its batch is full; -2 - p: anywhere but p
   wire::error_code error = wire::error_code::none;  ///< why the topic cannot be written to
+  std::optional<io::instant> missing_since{};       ///< the brokers say that it does not exist
 };
 
 /// Collects records into batches, one open batch a partition. No locks and no clock of its own: one thread,
@@ -100,7 +108,7 @@ class accumulator {
   };
   /// Appends to the partition's batch. Errors: invalid_argument (a partition that is not there, a record
   /// larger than max_request_size), or the topic's error.
-  result<appended> append(const kafka::record_to_send& r, std::int64_t timestamp_ms, io::instant now,
+  result<appended> append(const kafka::record_to_send& r, std::int64_t timestamp_ms, const io::clock& time,
                           kafka::delivery_callback* callback);
 
   /// Sets the number of a topic's partitions, or why it cannot be written to.
@@ -120,11 +128,16 @@ class accumulator {
   void release(const batch_ptr& b, bool reuse);
   /// Everything not taken yet (on close): all batches of all partitions.
   std::vector<batch_ptr> take_all();
+  /// Begins a new generation of batches and returns it: a flush waits for all batches of earlier ones.
+  std::uint64_t begin_generation();
+  /// Whether a batch of an earlier generation has no outcome yet.
+  bool outstanding_before(std::uint64_t generation) const;
+  /// A record was refused for want of memory since memory was last given back.
+  bool starving() const noexcept { return starving_; }
   /// Batches that were begun before `before` and not taken: their time to be delivered is over.
   std::vector<batch_ptr> take_expired(io::instant before);
 
   bool empty() const noexcept { return batches_ == 0; }
-  bool full() const noexcept { return buffered_ >= settings_.buffer_memory; }
   std::size_t buffered_bytes() const noexcept { return buffered_; }
   std::uint64_t records() const noexcept { return records_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
@@ -134,7 +147,7 @@ class accumulator {
 
  private:
   std::int32_t choose_partition(topic_queues& t, const kafka::record_to_send& r);
-  batch_ptr new_batch(partition_queue& q, std::size_t first_record, io::instant now);
+  batch_ptr new_batch(partition_queue& q, const io::clock& time);
   void announce(partition_queue& q);
 
   const kafka::producer_settings settings_;
@@ -144,9 +157,11 @@ class accumulator {
   std::deque<std::pair<io::instant, std::weak_ptr<producer_batch>>> begun_;
   std::vector<partition_queue*> with_full_;
   std::vector<batch_ptr> free_;
-  std::size_t free_bytes_ = 0;
   std::size_t buffered_ = 0;  // bytes of records without an outcome
   std::size_t batches_ = 0;   // not taken by the sender yet
+  bool starving_ = false;
+  std::uint64_t generation_ = 0;
+  std::map<std::uint64_t, std::size_t> outstanding_;  // batches without an outcome, by generation
   std::uint64_t records_ = 0;
   std::uint64_t bytes_ = 0;
 };

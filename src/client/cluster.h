@@ -5,13 +5,16 @@
 #include <penstock/kafka/types.h>
 #include <penstock/result.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/shared_buffer.h"
@@ -99,6 +102,9 @@ class cluster {
   /// "host:port" of a broker, for messages.
   std::string describe(std::int32_t broker) const;
 
+  /// Expires with the cluster: for operations that wait on the loop by themselves.
+  std::weak_ptr<void> alive() const noexcept { return alive_; }
+
   const metadata_cache& metadata() const noexcept { return metadata_; }
   /// Keeps a topic's partitions in the cache from now on; asks for them soon. `create`: the broker may make
   /// it.
@@ -110,15 +116,11 @@ class cluster {
   /// Called after every change of the cache and after every failed attempt to refresh it, until the token is
   /// gone.
   void on_metadata(std::weak_ptr<void> token, std::function<void(const result<>&)> f);
-  /// One answer for these topics alone (empty: all of the cluster), not kept in the cache.
-  template <typename Response, typename Request>
-  void call_any(Request request, unique_function<void(result<Response>)> done) {
-    call<Response>(any_broker, std::move(request), {}, std::move(done));
-  }
+  /// Takes note of a broker that an answer named (a group's coordinator).
+  void learn_broker(std::int32_t id, io::endpoint at) { metadata_.learn_broker(id, std::move(at)); }
 
  private:
   struct node;
-  struct waiting;
   cluster(io::event_loop& loop, std::vector<io::endpoint> bootstrap, kafka::connection_settings settings,
           io::random_source& random);
   struct node_key {
@@ -126,19 +128,20 @@ class cluster {
     client::channel channel;
     friend auto operator<=>(const node_key&, const node_key&) = default;
   };
-  node* find_node(std::int32_t broker, client::channel channel);
-  const node* find_node(std::int32_t broker, client::channel channel) const;
-  std::int32_t pick_any() const;
-  std::int32_t resolve(std::int32_t broker) const;
+  node* find_node(node_key key) const;
+  node* find_node(std::uint64_t serial) const;
+  node* find_or_add_node(node_key key);
+  std::optional<io::endpoint> address_of(std::int32_t broker) const;
+  std::int32_t resolve(std::int32_t broker, client::channel channel);
+  std::int32_t pick_any();
   void open(node& n);
   void opened(node& n, result<std::unique_ptr<io::stream>> stream);
   void ready(node& n);
   void lost(node& n, const error& why);
-  void retire(node& n);
-  void flush_waiting(node& n);
   void fail_waiting(node& n, const error& why);
-  void expire_waiting(node& n);
-  void arm_metadata(std::chrono::milliseconds after);
+  void arm_metadata(std::chrono::nanoseconds after);
+  void schedule_metadata();
+  bool is_missing(const std::string& topic) const;
   void refresh_metadata();
   void metadata_arrived(result<wire::metadata_response> response);
   void update_nodes();
@@ -152,6 +155,7 @@ class cluster {
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
   std::map<node_key, std::unique_ptr<node>> nodes_;
+  std::uint64_t next_serial_ = 1;
   std::size_t next_bootstrap_ = 0;
 
   metadata_cache metadata_;
@@ -159,7 +163,7 @@ class cluster {
   io::timer metadata_timer_;
   io::instant metadata_due_{};
   bool metadata_in_flight_ = false;
-  bool metadata_again_ = false;
+  bool metadata_again_ = false;  // somebody asked while a request was under way
   io::instant last_refresh_{};
   backoff metadata_backoff_;
   struct listener {

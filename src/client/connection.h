@@ -70,6 +70,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void send(outgoing out);
   /// Fails what is unanswered with `why` and closes. `lost` is not called.
   void close(const error& why);
+  /// Closes and drops every handler uncalled, because its owner is going.
+  void abandon();
 
   bool is_ready() const noexcept { return state_ == state::ready; }
   std::size_t in_flight() const noexcept { return waiting_.size(); }
@@ -96,11 +98,14 @@ class connection : public std::enable_shared_from_this<connection> {
   void fail_later(unique_function<void(result<incoming>)> done, error why);
   void flush();
   void read();
-  bool consume(std::size_t n);
-  bool dispatch(base::shared_buffer frame, std::size_t size);
-  bool take_small_frames();
+  void arrived(result<std::size_t> n);
+  void consume(std::size_t n);
+  void take_frames_from_head();
+  void dispatch(const base::shared_buffer& frame, std::size_t size);
   void break_off(const error& why);
+  std::vector<pending> take_unanswered();
   void watch_deadlines();
+  io::instant earliest_deadline() const noexcept;
 
   io::event_loop& loop_;
   std::unique_ptr<io::stream> stream_;
@@ -115,7 +120,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::int32_t next_correlation_ = 1;
   std::deque<pending> waiting_;
   io::timer deadline_timer_;
-  io::instant watched_deadline_{};
+  io::instant watched_deadline_ = io::instant::max();
 
   std::vector<io::write_piece> outbox_;
   std::vector<unique_function<void(result<>)>> written_, writing_;

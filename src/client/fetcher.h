@@ -9,13 +9,13 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
-#include <unordered_map>
+#include <optional>
 #include <vector>
 
 #include "base/shared_buffer.h"
 #include "base/unique_function.h"
 #include "client/cluster.h"
+#include "wire/messages/fetch.h"
 #include "wire/record_cursor.h"
 #include "wire/records_reader.h"
 #include "wire/scratch_buffer.h"
@@ -109,18 +109,27 @@ class fetcher {
   using partition_ptr = std::shared_ptr<partition>;
 
   void kick();
-  void send_fetches();
+  void run();
   void look_up_offsets();
-  void offsets_arrived(const std::vector<std::pair<partition_ptr, std::uint64_t>>& asked,
-                       result<std::vector<std::int64_t>> offsets);
-  void send_fetch(std::int32_t broker, const std::vector<partition_ptr>& partitions);
-  void arrived(std::int32_t broker, const request& asked, result<incoming> in);
-  void take(partition& p, const request& asked, const base::shared_buffer& frame, const void* answer);
-  void failed(const partition_ptr& p, std::int16_t code);
+  void offsets_arrived(const request& asked, result<std::vector<std::int64_t>> offsets);
+  void send_fetches();
+  bool may_fetch(partition& p);
+  void leaderless(partition& p);
+  std::size_t budget() const noexcept;
+  void send_fetch(std::int32_t broker, std::vector<partition_ptr> partitions);
+  void arrived(const request& asked, result<incoming> in);
+  void take_answer(const request& asked, const wire::fetch_response& response,
+                   const base::shared_buffer& frame);
+  void take_records(const partition_ptr& p, const wire::fetch_response::partition_data& data,
+                    const base::shared_buffer& frame);
+  void failed(partition& p, const wire::fetch_response::partition_data& data);
+  void wait(partition& p);
   void stop(partition& p, error why);
+  void restart(partition& p, std::int64_t offset);
   void announce();
   bool take_batch(section& s, std::vector<fetched>& out, std::size_t& bytes);
-  std::shared_ptr<wire::scratch_buffer> scratch();
+  bool is_aborted(section& s, const wire::fetched_batch& batch);
+  const std::shared_ptr<wire::scratch_buffer>& spare_scratch();
   partition_ptr find(const kafka::topic_partition& tp) const;
 
   cluster& cluster_;
@@ -131,13 +140,12 @@ class fetcher {
   std::deque<section> sections_;
   std::deque<error> errors_;
   std::size_t buffered_ = 0;
+  std::size_t turn_ = 0;  // who is first in the next request
   bool kicked_ = false;
-  bool announced_ = false;
   bool looking_up_ = false;
   io::timer retry_timer_;
   unique_function<void()> on_ready_;
   std::vector<std::shared_ptr<wire::scratch_buffer>> scratch_;
-  wire::fetch_request* request_scratch_ = nullptr;
 };
 
 }  // namespace penstock::client

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "io/stream.h"
@@ -36,6 +37,7 @@ struct topic_metadata {
 class metadata_cache {
  public:
   void apply(const wire::metadata_response& response);
+  void learn_broker(std::int32_t id, io::endpoint at) { brokers_[id] = std::move(at); }
   void forget(const std::string& topic) { topics_.erase(topic); }
 
   const topic_metadata* find(std::string_view topic) const noexcept {

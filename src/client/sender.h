@@ -9,11 +9,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/unique_function.h"
 #include "client/accumulator.h"
 #include "client/cluster.h"
+#include "wire/messages/init_producer_id.h"
 #include "wire/messages/produce.h"
 
 namespace penstock::client {
@@ -50,31 +53,34 @@ class sender {
  private:
   struct request;
   struct flush_request;
-  struct lock;
 
   void run();
   void collect();
-  void sort_by_leader();
-  bool take_for(std::int32_t broker);
-  bool may_send(partition_queue& q) const;
-  batch_ptr next_batch(partition_queue& q, std::size_t room);
+  void send_ready();
+  void send_to(std::int32_t broker, std::vector<partition_queue*>& queues);
+  bool wants_to_send(partition_queue& q);
+  bool is_due(const producer_batch& b) const;
+  std::int32_t leader_of(partition_queue& q);
+  batch_ptr next_batch(partition_queue& q, std::size_t room, bool first);
+  bool prepare_sequences(partition_queue& q);
   result<> seal(producer_batch& b);
   void send(std::int32_t broker, std::vector<batch_ptr> batches);
   void answered(const std::shared_ptr<request>& r, result<incoming> in);
-  void outcome(const batch_ptr& b, wire::error_code code, std::int64_t offset, std::int64_t timestamp,
-               const std::string& why, std::int32_t broker);
-  void retry(const batch_ptr& b);
-  void sequence_gap(const batch_ptr& b, wire::error_code code);
+  void read_answer(const request& r, const wire::produce_response& response);
+  void outcome(const batch_ptr& b, const wire::produce_response::partition_produce_response& answer);
+  void retry(const batch_ptr& b, const error& why);
+  void sequence_gap(const batch_ptr& b, const error& why);
   void restart_sequences(partition_queue& q);
   void succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp);
   void give_up(const batch_ptr& b, const error& why);
   void report(const batch_ptr& b, kafka::delivery d);
-  void settle(const batch_ptr& b);
+  void settle(const batch_ptr& b, bool reuse);
   void make_ready(partition_queue& q);
   void expire();
   void schedule(io::instant at);
   void request_producer_id();
-  void metadata_changed(const result<>& outcome);
+  void producer_id_arrived(result<wire::init_producer_id_response> response);
+  void metadata_changed();
   void check_flushes();
   std::unique_lock<std::mutex> hold() const;
 
@@ -85,27 +91,30 @@ class sender {
   bool idempotent_;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
-  std::vector<partition_queue*> ready_;  // have a batch that may go out
-  std::vector<partition_queue*> work_;   // scratch of collect()
-  std::map<std::int32_t, std::vector<partition_queue*>> by_leader_;
+  std::vector<partition_queue*> ready_;    // may have a batch to send
+  std::vector<partition_queue*> work_;     // scratch of collect()
   std::map<std::int32_t, int> in_flight_;  // requests a broker
   std::set<std::int32_t> connecting_;
   std::size_t taken_ = 0;  // batches taken and without an outcome
+  std::uint64_t next_order_ = 1;
 
   enum class id_state : std::uint8_t { none, asked, known };
   id_state producer_id_state_ = id_state::none;
   std::int64_t producer_id_ = -1;
   std::int16_t producer_epoch_ = -1;
   backoff id_backoff_;
+  io::timer id_timer_;
 
   bool kicked_ = false;
   io::timer timer_;
   io::instant timer_due_{};
+  io::instant next_expiry_{};
+  std::uint64_t flushing_ = 0;  // batches of earlier generations do not linger
   std::vector<std::shared_ptr<flush_request>> flushes_;
   std::optional<error> failure_since_flush_;
   std::optional<error> fatal_;
   unique_function<void()> on_writable_;
-  bool was_full_ = false;
+  bool writable_ = false;  // tell on_writable at the end of this turn
   kafka::delivery_callback on_delivery_;
   kafka::producer::counters counters_{};
 };

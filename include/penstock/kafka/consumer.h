@@ -61,9 +61,7 @@ class record_batch {
 
     static constexpr std::size_t chunk_records = 32;
     const record_batch* batch_;
-    const char* position_ = nullptr;
-    const char* end_ = nullptr;
-    std::int32_t remaining_ = 0;
+    alignas(8) std::array<char, 64> cursor_;  // wire::record_cursor
     std::uint32_t at_ = 0;
     std::uint32_t filled_ = 0;
     std::array<record_view, chunk_records> chunk_;

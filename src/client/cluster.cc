@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cluster.h"
+
+#include <fmt/format.h>
+
+#include "client/bootstrap.h"
+#include "wire/error_code.h"
+
+namespace penstock::client {
+namespace {
+
+// Bootstrap addresses are brokers with numbers below this until metadata tells who they are.
+constexpr std::int32_t first_bootstrap_id = -1000;
+
+}  // namespace
+
+// One connection, or the wish for one.
+struct cluster::node {
+  node(cluster& c, node_key k, io::endpoint at)
+      : key(k),
+        serial(c.next_serial_++),
+        address(std::move(at)),
+        retry(c.loop_),
+        wait(c.settings_.reconnect_backoff, c.settings_.reconnect_backoff_max) {}
+
+  node_key key;
+  std::uint64_t serial;  // names this node in handlers, which may come after it is gone
+  io::endpoint address;
+  std::shared_ptr<client::connection> connection;
+  bool connecting = false;
+  io::instant not_before{};
+  io::timer retry;
+  backoff wait;
+  std::vector<outgoing> waiting;
+  std::vector<unique_function<void(result<>)>> wishes;
+};
+
+result<std::unique_ptr<cluster>> cluster::create(io::event_loop& loop, std::string_view bootstrap_servers,
+                                                 kafka::connection_settings settings,
+                                                 io::random_source& random) {
+  auto bootstrap = parse_bootstrap_servers(bootstrap_servers);
+  if (!bootstrap) return fail(bootstrap.error());
+  if (auto valid = validate(settings); !valid) return fail(valid.error());
+  return std::unique_ptr<cluster>(new cluster(loop, std::move(*bootstrap), std::move(settings), random));
+}
+
+cluster::cluster(io::event_loop& loop, std::vector<io::endpoint> bootstrap,
+                 kafka::connection_settings settings, io::random_source& random)
+    : loop_(loop),
+      bootstrap_(std::move(bootstrap)),
+      settings_(std::move(settings)),
+      random_(random),
+      metadata_timer_(loop),
+      metadata_backoff_(settings_.retry_backoff, settings_.retry_backoff_max) {}
+
+cluster::~cluster() {
+  for (auto& [key, n] : nodes_) {
+    // Handlers belong to objects that may be gone already.
+    if (n->connection) n->connection->abandon();
+  }
+}
+
+cluster::node* cluster::find_node(node_key key) const {
+  const auto it = nodes_.find(key);
+  return it == nodes_.end() ? nullptr : it->second.get();
+}
+
+cluster::node* cluster::find_node(std::uint64_t serial) const {
+  for (const auto& [key, n] : nodes_)
+    if (n->serial == serial) return n.get();
+  return nullptr;
+}
+
+std::optional<io::endpoint> cluster::address_of(std::int32_t broker) const {
+  if (broker <= first_bootstrap_id) {
+    const auto i = static_cast<std::size_t>(first_bootstrap_id - broker);
+    return i < bootstrap_.size() ? std::optional(bootstrap_[i]) : std::nullopt;
+  }
+  const auto it = metadata_.brokers().find(broker);
+  return it == metadata_.brokers().end() ? std::nullopt : std::optional(it->second);
+}
+
+std::string cluster::describe(std::int32_t broker) const {
+  const auto address = address_of(broker);
+  return address ? io::to_string(*address) : fmt::format("broker {}", broker);
+}
+
+cluster::node* cluster::find_or_add_node(node_key key) {
+  auto address = address_of(key.broker);
+  if (auto* n = find_node(key)) {
+    if (!address || n->address == *address || n->connection) return n;
+    nodes_.erase(key);  // it moved while there was no connection
+  }
+  if (!address) return nullptr;
+  auto made = std::make_unique<node>(*this, key, std::move(*address));
+  return (nodes_[key] = std::move(made)).get();
+}
+
+// A broker that answers already, else one that metadata names and that has not failed, else a bootstrap
+// address.
+std::int32_t cluster::pick_any() {
+  const node* best = nullptr;
+  for (const auto& [key, n] : nodes_) {
+    if (key.channel != channel::general || !n->connection || !n->connection->is_ready()) continue;
+    if (best == nullptr || n->connection->in_flight() < best->connection->in_flight()) best = n.get();
+  }
+  if (best != nullptr) return best->key.broker;
+  for (const auto& [id, address] : metadata_.brokers()) {
+    const auto* n = find_node({id, channel::general});
+    if (n == nullptr || n->wait.failures() == 0) return id;
+  }
+  return first_bootstrap_id - static_cast<std::int32_t>(next_bootstrap_++ % bootstrap_.size());
+}
+
+std::int32_t cluster::resolve(std::int32_t broker, client::channel) {
+  if (broker == client::controller) {
+    broker = metadata_.controller();
+    if (!metadata_.brokers().contains(broker)) broker = any_broker;
+  }
+  return broker == any_broker ? pick_any() : broker;
+}
+
+void cluster::send(std::int32_t broker, client::channel channel, outgoing out) {
+  const auto id = resolve(broker, channel);
+  node* n = find_or_add_node({id, channel});
+  if (n == nullptr) {
+    request_metadata();
+    loop_.post([done = std::move(out.done), id]() mutable {
+      done(fail(errc::not_found, fmt::format("broker {} is not known", id), recovery::retriable));
+    });
+    return;
+  }
+  if (n->connection && n->connection->is_ready()) return n->connection->send(std::move(out));
+  n->waiting.push_back(std::move(out));
+  open(*n);
+}
+
+bool cluster::is_ready(std::int32_t broker, client::channel channel) const {
+  const auto* n = find_node({broker, channel});
+  return n != nullptr && n->connection && n->connection->is_ready();
+}
+
+std::size_t cluster::in_flight(std::int32_t broker, client::channel channel) const {
+  const auto* n = find_node({broker, channel});
+  return n != nullptr && n->connection ? n->connection->in_flight() : 0;
+}
+
+void cluster::connect(std::int32_t broker, client::channel channel, unique_function<void(result<>)> done) {
+  const auto id = resolve(broker, channel);
+  node* n = find_or_add_node({id, channel});
+  if (n == nullptr) {
+    request_metadata();
+    loop_.post([done = std::move(done), id]() mutable {
+      done(fail(errc::not_found, fmt::format("broker {} is not known", id), recovery::retriable));
+    });
+  } else if (n->connection && n->connection->is_ready()) {
+    loop_.post([done = std::move(done)]() mutable { done({}); });
+  } else {
+    n->wishes.push_back(std::move(done));
+    open(*n);
+  }
+}
+
+void cluster::open(node& n) {
+  if (n.connecting || n.connection || n.retry.armed()) return;
+  if (const auto wait = n.not_before - now(); wait.count() > 0) {
+    n.retry.arm(wait, [this, serial = n.serial] {
+      if (auto* again = find_node(serial)) open(*again);
+    });
+    return;
+  }
+  n.connecting = true;
+  io::connect(loop_, n.address, settings_.connect_timeout,
+              [this, alive = std::weak_ptr<void>(alive_), serial = n.serial](auto stream) {
+                if (alive.expired()) return;
+                if (auto* opened_node = find_node(serial)) opened(*opened_node, std::move(stream));
+              });
+}
+
+void cluster::opened(node& n, result<std::unique_ptr<io::stream>> stream) {
+  n.connecting = false;
+  if (!stream) return lost(n, error(stream.error().kind(), stream.error().message(), recovery::retriable));
+  n.connection = std::make_shared<client::connection>(
+      loop_, std::move(*stream), buffers_,
+      connection_options{settings_.client_id, settings_.request_timeout, settings_.max_response_bytes});
+  n.connection->start(
+      [this, serial = n.serial] {
+        if (auto* ready_node = find_node(serial)) ready(*ready_node);
+      },
+      [this, serial = n.serial](const error& why) {
+        if (auto* lost_node = find_node(serial)) lost(*lost_node, why);
+      });
+}
+
+void cluster::ready(node& n) {
+  n.wait.reset();
+  for (auto& out : std::exchange(n.waiting, {})) n.connection->send(std::move(out));
+  for (auto& wish : std::exchange(n.wishes, {})) wish({});
+}
+
+void cluster::lost(node& n, const error& why) {
+  n.connection.reset();
+  n.not_before = now() + n.wait.next(random_);
+  const bool known = n.key.broker >= 0;
+  fail_waiting(n, why);  // may send again, which opens the node anew; `n` stays
+  if (known) request_metadata();
+}
+
+void cluster::fail_waiting(node& n, const error& why) {
+  auto waiting = std::exchange(n.waiting, {});
+  auto wishes = std::exchange(n.wishes, {});
+  for (auto& out : waiting) out.done(fail(why));
+  for (auto& wish : wishes) wish(fail(why));
+}
+
+// Metadata.
+
+void cluster::watch_topic(const std::string& topic, bool create) {
+  auto [it, added] = watched_.try_emplace(topic, create);
+  it->second = it->second || create;
+  if (!is_missing(topic)) return;
+  if (metadata_in_flight_)
+    metadata_again_ = true;
+  else if (added)
+    arm_metadata({});
+  else
+    request_metadata();
+}
+
+void cluster::unwatch_topic(const std::string& topic) {
+  watched_.erase(topic);
+  metadata_.forget(topic);
+}
+
+void cluster::request_metadata() {
+  if (metadata_in_flight_)
+    metadata_again_ = true;
+  else if (!metadata_timer_.armed() || metadata_due_ > now() + settings_.retry_backoff_max)
+    schedule_metadata();
+}
+
+bool cluster::is_missing(const std::string& topic) const {
+  const auto* t = metadata_.find(topic);
+  if (t == nullptr) return true;
+  return t->error == wire::error_code::unknown_topic_or_partition ||
+         t->error == wire::error_code::leader_not_available;
+}
+
+void cluster::on_metadata(std::weak_ptr<void> token, std::function<void(const result<>&)> f) {
+  listeners_.push_back({std::move(token), std::move(f)});
+}
+
+// Soon, but not sooner than the back-off after the last one.
+void cluster::schedule_metadata() {
+  const auto wait = metadata_backoff_.failures() == 0 && last_refresh_ == io::instant{}
+                        ? std::chrono::nanoseconds(0)
+                        : last_refresh_ + metadata_backoff_.next(random_) - now();
+  arm_metadata(std::max<std::chrono::nanoseconds>(wait, std::chrono::nanoseconds(0)));
+}
+
+void cluster::arm_metadata(std::chrono::nanoseconds after) {
+  const auto due = now() + after;
+  if (metadata_timer_.armed() && metadata_due_ <= due) return;
+  metadata_due_ = due;
+  metadata_timer_.arm(after, [this] { refresh_metadata(); });
+}
+
+void cluster::refresh_metadata() {
+  if (metadata_in_flight_) return;
+  metadata_in_flight_ = true;
+  metadata_again_ = false;
+  metadata_timer_.cancel();
+
+  // Whether the broker may create topics is said for all topics of a request, so those that may be made go
+  // alone.
+  bool create = false;
+  for (const auto& [topic, may_create] : watched_) create = create || (may_create && is_missing(topic));
+  wire::metadata_request request;
+  request.topics.emplace();
+  for (const auto& [topic, may_create] : watched_) {
+    if (create && !may_create)
+      metadata_again_ = true;
+    else
+      request.topics->push_back({{}, topic});
+  }
+
+  outgoing out;
+  out.key = wire::metadata_request::key;
+  out.min_version = 1;  // in version 0 an empty list asks for every topic
+  out.max_version = wire::metadata_request::max_version;
+  out.encode = [request = std::move(request), create](wire::writer& w, std::int16_t version) mutable {
+    request.allow_auto_topic_creation = create || version < 4;
+    return request.encode(w, version);
+  };
+  out.done = [this, alive = std::weak_ptr<void>(alive_)](result<incoming> in) {
+    if (alive.expired()) return;
+    if (!in) return metadata_arrived(fail(std::move(in.error())));
+    wire::metadata_response response;
+    if (auto decoded = response.decode(in->body, in->version); !decoded)
+      return metadata_arrived(fail(decoded.error().with_context(in->from)));
+    metadata_arrived(std::move(response));
+  };
+  send(any_broker, channel::general, std::move(out));
+}
+
+void cluster::metadata_arrived(result<wire::metadata_response> response) {
+  metadata_in_flight_ = false;
+  last_refresh_ = now();
+  if (response && response->error_code != 0)
+    response = fail(wire::make_error(response->error_code, "metadata"));
+  if (!response) {
+    schedule_metadata();
+    return notify_metadata(fail(response.error()));
+  }
+  metadata_.apply(*response);
+  update_nodes();
+  bool missing = false;
+  for (const auto& [topic, create] : watched_) missing = missing || is_missing(topic);
+  if (!missing) metadata_backoff_.reset();
+  if (metadata_again_ && metadata_backoff_.failures() == 0)
+    arm_metadata(settings_.retry_backoff / 10);
+  else if (missing || metadata_again_)
+    schedule_metadata();
+  else
+    arm_metadata(settings_.metadata_max_age);
+  notify_metadata({});
+}
+
+void cluster::update_nodes() {
+  // A bootstrap connection becomes its broker's own, now that one knows whose address it is.
+  std::vector<node_key> bootstrap;
+  for (const auto& [key, n] : nodes_)
+    if (key.broker <= first_bootstrap_id && n->connection) bootstrap.push_back(key);
+  for (const auto key : bootstrap) {
+    for (const auto& [id, address] : metadata_.brokers()) {
+      const node_key own{id, key.channel};
+      if (find_node(own) != nullptr || !(address == nodes_.at(key)->address)) continue;
+      auto moved = nodes_.extract(key);
+      moved.key() = own;
+      moved.mapped()->key = own;
+      nodes_.insert(std::move(moved));
+      break;
+    }
+  }
+  // A broker at another address than before is reached there; what was asked of the old one fails.
+  for (const auto& [id, address] : metadata_.brokers()) {
+    for (const auto c : {channel::general, channel::fetch, channel::coordinator}) {
+      auto* n = find_node({id, c});
+      if (n == nullptr || n->address == address) continue;
+      n->address = address;
+      n->not_before = {};
+      if (auto old = std::exchange(n->connection, nullptr))
+        old->close({errc::closed, fmt::format("broker {} moved to {}", id, io::to_string(address)),
+                    recovery::retriable});
+      if (!n->waiting.empty() || !n->wishes.empty()) open(*n);
+    }
+  }
+}
+
+void cluster::notify_metadata(const result<>& outcome) {
+  std::erase_if(listeners_, [](const auto& l) { return l.token.expired(); });
+  const auto alive = std::weak_ptr<void>(alive_);
+  const auto now_listening = listeners_;  // a listener may add another
+  for (const auto& l : now_listening) {
+    if (alive.expired()) return;
+    if (!l.token.expired()) l.f(outcome);
+  }
+}
+
+}  // namespace penstock::client
