@@ -260,6 +260,21 @@ def emit_fields(fields, indent):
 
 
 def emit_declaration(message):
+    structs = ordered_structs(message)
+    if structs:
+        # Not nested in the message: a class whose members have initialisers counts as default-constructible
+        # only behind its enclosing class, too late for a std::optional of it there.
+        yield f"namespace {message.name}_parts {{"
+        for name, fields in structs.items():
+            yield f"struct {name} {{"
+            yield from emit_fields(fields, "  ")
+            yield ""
+            yield "  void write(writer& out, layout at) const;"
+            yield "  void read(reader& in, layout at);"
+            yield f"  friend bool operator==(const {name}&, const {name}&) = default;"
+            yield "};"
+        yield f"}}  // namespace {message.name}_parts"
+        yield ""
     yield f"struct {message.name} {{"
     if message.key is not None:
         yield f"  static constexpr api_key key{{{message.key}}};"
@@ -268,15 +283,9 @@ def emit_declaration(message):
     yield f"  static constexpr std::int16_t max_version = {message.versions.high};"
     yield ("  static constexpr std::int16_t flexible_from = "
            f"{flexible.low if flexible.low <= flexible.high else 'never_flexible'};")
-    for name, fields in ordered_structs(message).items():
+    if structs:
         yield ""
-        yield f"  struct {name} {{"
-        yield from emit_fields(fields, "    ")
-        yield ""
-        yield "    void write(writer& out, layout at) const;"
-        yield "    void read(reader& in, layout at);"
-        yield f"    friend bool operator==(const {name}&, const {name}&) = default;"
-        yield "  };"
+        yield from (f"  using {name} = {message.name}_parts::{name};" for name in structs)
     yield ""
     yield from emit_fields(message.fields, "  ")
     if message.fields:
@@ -362,7 +371,7 @@ def emit_source(message):
     yield f'  return codec::decode(*this, "{title}", in, version);'
     yield "}"
     reached = reached_versions(message)
-    parts = [(f"{message.name}::{name}", fields, reached[name])
+    parts = [(f"{message.name}_parts::{name}", fields, reached[name])
              for name, fields in ordered_structs(message).items()]
     for owner, fields, known in [*parts, (message.name, message.fields, message.versions)]:
         yield ""
