@@ -42,7 +42,7 @@ struct op_counters {
 /// What a lane does for its operators. Called on the lane's thread.
 class services {
  public:
-  virtual const lane_context& lane() const noexcept = 0;
+  virtual const lane_context& context() const noexcept = 0;
   /// Ends the job. The first error counts.
   virtual void fail(error e) = 0;
   virtual bool failed() const noexcept = 0;

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::engine {
+
+std::unique_ptr<detail::any_batch> exchange_channel::recycled() {
+  std::unique_ptr<detail::any_batch> b;
+  empties_.pop(b);
+  return b;
+}
+
+void exchange_channel::send(std::unique_ptr<detail::any_batch> records) {
+  parcel p;
+  p.records = std::move(records);
+  post(std::move(p));
+}
+
+void exchange_channel::send(watermark w) {
+  parcel p;
+  p.what = parcel::kind::time;
+  p.time = w;
+  post(std::move(p));
+}
+
+void exchange_channel::send_barrier(std::uint64_t epoch) {
+  parcel p;
+  p.what = parcel::kind::barrier;
+  p.epoch = epoch;
+  post(std::move(p));
+}
+
+void exchange_channel::post(parcel p) {
+  if (!kept_.empty() || !ring_.push(p)) {
+    kept_.push_back(std::move(p));
+    return;
+  }
+  to_.notify();
+}
+
+bool exchange_channel::flush() {
+  bool moved = false;
+  while (!kept_.empty() && ring_.push(kept_.front())) {
+    kept_.pop_front();
+    moved = true;
+  }
+  if (moved) to_.notify();
+  return moved;
+}
+
+bool exchange_channel::pop(parcel& into) { return ring_.pop(into); }
+
+void exchange_channel::give_back(std::unique_ptr<detail::any_batch> emptied) {
+  empties_.push(emptied);  // full: it is freed here
+}
+
+bool receiver::step(io::instant) {
+  bool worked = false;
+  parcel p;
+  for (channel_state& in : inputs_) {
+    int taken = 0;
+    while (taken < parcels_per_step && !in.at_barrier && !held_back() && in.channel->pop(p)) {
+      take(in, p);
+      ++taken;
+    }
+    if (taken == 0) continue;
+    in.channel->room_made();
+    worked = true;
+  }
+  return worked;
+}
+
+void receiver::take(channel_state& from, parcel& p) {
+  switch (p.what) {
+    case parcel::kind::records:
+      into_.deliver(*p.records);
+      p.records->clear();
+      from.channel->give_back(std::move(p.records));
+      break;
+    case parcel::kind::time: {
+      from.time = {p.time.timestamp, p.time.idle};
+      const watermark merged = merge_times(inputs_, [](const channel_state& c) { return c.time; });
+      if (time_.advance(merged)) into_.on_watermark(time_.current());
+      break;
+    }
+    case parcel::kind::barrier:
+      from.at_barrier = true;
+      align(p.epoch);
+      break;
+  }
+}
+
+void receiver::align(std::uint64_t epoch) {
+  if (!std::all_of(inputs_.begin(), inputs_.end(), [](const channel_state& c) { return c.at_barrier; }))
+    return;
+  into_.on_barrier(epoch);
+  for (channel_state& c : inputs_) c.at_barrier = false;
+}
+
+}  // namespace penstock::engine

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/job.h>
+#include <penstock/topology.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/coordinator.h"
+#include "engine/lane.h"
+#include "engine/lane_signal.h"
+#include "io/event_loop.h"
+
+namespace penstock::engine {
+
+/// A job made ready to run, without threads: those that run it (job, or the test driver) call open_lane once
+/// a lane and then `step` again and again. The topology must outlive it.
+class execution {
+ public:
+  /// Validates, finds the splits, prepares the sinks. Blocks for that long.
+  static result<std::unique_ptr<execution>> create(const topology& what, const run_options& options,
+                                                   const io::clock& clock);
+  ~execution();
+
+  unsigned lanes() const noexcept { return plan_.info.lanes; }
+  io::event_loop& loop(unsigned lane) noexcept { return *loops_[lane]; }
+  lane_signal& signal(unsigned lane) noexcept { return *signals_[lane]; }
+  coordinator& epochs() noexcept { return *epochs_; }
+  const coordinator& epochs() const noexcept { return *epochs_; }
+
+  /// On the thread that will step it.
+  result<> open_lane(unsigned lane);
+  /// One round of a lane; lane 0 moves the epochs on as well. False when there was nothing to do.
+  bool step(unsigned lane, io::instant now);
+
+  // From any thread.
+  job_progress progress() const;
+  std::vector<operator_metrics> metrics() const;
+
+ private:
+  execution(const topology& what, const run_options& options, const io::clock& clock);
+  result<> discover();
+  result<> prepare_sinks();
+  void make_channels();
+  void make_epochs(const run_options& options);
+
+  const detail::graph& graph_;
+  const io::clock& clock_;
+  job_plan plan_;
+  std::vector<std::unique_ptr<io::event_loop>> loops_;
+  std::vector<std::unique_ptr<lane_signal>> signals_;
+  std::unique_ptr<coordinator> epochs_;
+  std::vector<std::unique_ptr<lane>> lanes_;
+};
+
+}  // namespace penstock::engine

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::engine {
+namespace {
+
+constexpr std::uint64_t first_epoch = 1;
+
+/// Every operator that records pushed into `from` reach on this lane.
+std::vector<detail::op*> reach_of(detail::op& from) {
+  std::vector<detail::op*> found{&from};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    for (detail::op* next : found[i]->downstream()) {
+      if (std::find(found.begin(), found.end(), next) == found.end()) found.push_back(next);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+lane::lane(job_plan& plan, coordinator& epochs, lane_context context)
+    : plan_(plan), epochs_(epochs), context_(std::move(context)) {}
+
+lane::~lane() = default;
+
+result<> lane::open() {
+  make_operators();
+  connect_operators();
+  for (std::size_t n = 0; n < operators_.size(); ++n) {
+    result<> r = tables_[n] != nullptr ? tables_[n]->open(*this) : operators_[n]->open(*this);
+    if (r && relays_[n] != nullptr) r = relays_[n]->open(*this);
+    if (!r) return penstock::fail(r.error().with_context(plan_.graph->nodes[n].name));
+  }
+  if (result<> r = make_drivers(); !r) return r;
+  opened_.store(true, std::memory_order_release);
+  return {};
+}
+
+void lane::make_operators() {
+  const auto& nodes = plan_.graph->nodes;
+  operators_.resize(nodes.size());
+  tables_.resize(nodes.size());
+  relays_.resize(nodes.size());
+  for (std::uint32_t n = 0; n < nodes.size(); ++n) {
+    const detail::node& from = nodes[n];
+    const error_policy policy = plan_.graph->policy_of(from);
+    if (from.make_table) {
+      tables_[n] = from.make_table();
+      tables_[n]->set_identity(n, from.name, policy, first_epoch);
+      continue;
+    }
+    operators_[n] = from.make();
+    operators_[n]->set_identity(n, from.name, policy, first_epoch);
+    if (from.make_relay && plan_.info.lanes > 1) {
+      relays_[n] = from.make_relay();
+      relays_[n]->set_identity(n, from.name, policy, first_epoch);
+    }
+  }
+}
+
+void lane::connect_operators() {
+  for (std::uint32_t n = 0; n < operators_.size(); ++n) {
+    if (relays_[n] != nullptr) connect_exchange(n);
+    for (const detail::edge& in : plan_.graph->nodes[n].inputs) {
+      if (relays_[in.node] != nullptr) {
+        relays_[in.node]->connect(in.outlet, *operators_[n]);
+      } else {
+        operators_[in.node]->connect(in.outlet, *operators_[n]);
+      }
+    }
+  }
+}
+
+void lane::connect_exchange(std::uint32_t node) {
+  const unsigned lanes = plan_.info.lanes;
+  std::vector<detail::exchange_sender*> targets;
+  std::vector<exchange_channel*> arrivals;
+  for (unsigned other = 0; other < lanes; ++other) {
+    exchange_channel* out = plan_.channels[node][context_.lane * lanes + other].get();
+    targets.push_back(out);
+    outgoing_.push_back(out);
+    arrivals.push_back(plan_.channels[node][other * lanes + context_.lane].get());
+  }
+  dynamic_cast<detail::partitioning_op&>(*operators_[node]).connect_exchange(std::move(targets));
+  receivers_.push_back(std::make_unique<receiver>(*relays_[node], std::move(arrivals)));
+}
+
+result<> lane::make_drivers() {
+  for (auto& r : receivers_) r->set_reach(reach_of(r->entry()));
+  for (std::uint32_t n = 0; n < operators_.size(); ++n) {
+    if (!plan_.graph->nodes[n].source) continue;
+    if (result<> r = tables_[n] != nullptr ? make_table(n) : make_source(n); !r)
+      return penstock::fail(r.error().with_context(plan_.graph->nodes[n].name));
+  }
+  last_commit_.resize(sources_.size());
+  return {};
+}
+
+result<> lane::make_source(std::uint32_t node) {
+  const job_source& from = plan_.sources[*plan_.graph->nodes[node].source];
+  auto& into = dynamic_cast<detail::source_op&>(*operators_[node]);
+  auto task =
+      std::make_unique<source_task>(into, from.watermarks, from.restored.watermark, from.restored.idle);
+  for (std::uint32_t i = 0; i < from.splits.size(); ++i) {
+    if (!owns(i)) continue;
+    if (result<> r = into.assign(i, from.splits[i]); !r) return r;
+    task->add(i, from.splits[i].start, context_.clock.now());
+  }
+  task->set_reach(reach_of(into));
+  if (sources_.size() <= from.stream_number) sources_.resize(from.stream_number + 1);
+  sources_[from.stream_number] = std::move(task);
+  return {};
+}
+
+result<> lane::make_table(std::uint32_t node) {
+  const job_source& from = plan_.sources[*plan_.graph->nodes[node].source];
+  auto task = std::make_unique<table_task>(*tables_[node]);
+  for (std::uint32_t i = 0; i < from.splits.size(); ++i) {
+    if (result<> r = tables_[node]->assign(i, from.splits[i]); !r) return r;
+    task->add(i, from.splits[i]);
+  }
+  table_tasks_.push_back(std::move(task));
+  return {};
+}
+
+result<std::unique_ptr<source_reader>> lane::open_reader(std::uint32_t node) {
+  return plan_.sources[*plan_.graph->nodes[node].source].connector->open_reader(context_);
+}
+
+result<std::unique_ptr<sink_writer>> lane::open_writer(std::uint32_t node) {
+  return plan_.sinks[node]->open_writer(context_);
+}
+
+void* lane::table(std::uint32_t node) { return tables_[node]->data(); }
+
+bool lane::step(io::instant now) {
+  if (epochs_.over()) return false;
+  bool worked = false;
+  for (exchange_channel* c : outgoing_) worked |= c->flush();
+  if (const std::uint64_t e = epochs_.barrier_wanted(); e > barrier_sent_) {
+    let_barrier_in(e);
+    worked = true;
+  }
+  if (const std::uint64_t e = epochs_.commit_wanted(); e > commit_begun_) {
+    begin_commit(e);
+    worked = true;
+  }
+  worked |= step_tables(now);
+  if (tables_loaded_) worked |= step_drivers(now);
+  return worked;
+}
+
+bool lane::step_tables(io::instant) {
+  bool worked = false;
+  bool loaded = true;
+  for (auto& t : table_tasks_) {
+    auto read = t->step();
+    if (!read) {
+      fail(std::move(read.error()));
+      return false;
+    }
+    worked |= *read;
+    loaded &= t->loaded();
+  }
+  if (loaded && !std::exchange(tables_loaded_, true)) worked = true;
+  return worked;
+}
+
+bool lane::step_drivers(io::instant now) {
+  bool worked = false;
+  for (auto& r : receivers_) worked |= r->step(now);
+  bool ended = true;
+  for (auto& s : sources_) {
+    worked |= s->step(now);
+    if (auto e = s->take_error()) {
+      fail(e->with_context(s->entry().name()));
+      return false;
+    }
+    if (!worked) s->check_idle(now);
+    ended &= s->ended();
+  }
+  if (ended && !std::exchange(end_told_, true)) {
+    epochs_.input_ended(context_.lane);
+    worked = true;
+  }
+  return worked;
+}
+
+void lane::let_barrier_in(std::uint64_t epoch) {
+  barrier_sent_ = epoch;
+  report_ = {};
+  report_.oldest_live = epoch + 1;
+  // One for each operator, and one that is ours: the report waits until every source has spoken.
+  acknowledgements_due_ = 1;
+  for (std::size_t n = 0; n < operators_.size(); ++n)
+    acknowledgements_due_ += (operators_[n] != nullptr ? 1u : 0u) + (relays_[n] != nullptr ? 1u : 0u);
+  const bool last = epochs_.stopping();
+  for (auto& s : sources_) {
+    if (last) s->stop();
+    report_.sources.push_back(s->barrier(epoch));
+  }
+  acknowledge(epoch, epoch + 1);
+}
+
+void lane::acknowledge(std::uint64_t epoch, std::uint64_t oldest_live) {
+  if (epoch != barrier_sent_)
+    return fail(error(errc::internal, "an operator answered for an epoch that is not open"));
+  report_.oldest_live = std::min(report_.oldest_live, oldest_live);
+  if (--acknowledgements_due_ == 0) epochs_.report(context_.lane, std::move(report_));
+}
+
+void lane::begin_commit(std::uint64_t epoch) {
+  commit_begun_ = epoch;
+  commits_due_ = 1;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    coordinator::source_plan plan = epochs_.plan(i);
+    std::vector<split_commit> changed;
+    for (std::uint32_t s = 0; s < plan.positions.size(); ++s) {
+      if (!owns(s)) continue;
+      const auto& before = last_commit_[i];
+      if (!before.positions.empty() && before.positions[s] == plan.positions[s] &&
+          before.metadata == plan.metadata)
+        continue;
+      changed.push_back({s, plan.positions[s], plan.metadata});
+    }
+    last_commit_[i] = std::move(plan);
+    if (changed.empty()) continue;
+    ++commits_due_;
+    sources_[i]->source().commit(std::move(changed), [this](result<> r) { commit_part_done(std::move(r)); });
+  }
+  commit_part_done({});
+}
+
+void lane::commit_part_done(result<> r) {
+  if (!r) return fail(r.error().with_context("committing the positions"));
+  if (--commits_due_ == 0) epochs_.committed(context_.lane);
+}
+
+std::uint64_t lane::records_read(std::size_t stream_number) const {
+  return opened_.load(std::memory_order_acquire) ? sources_[stream_number]->records_read() : 0;
+}
+
+const detail::op_counters* lane::counters(std::uint32_t node) const {
+  if (!opened_.load(std::memory_order_acquire)) return nullptr;
+  return tables_[node] != nullptr ? &tables_[node]->counters() : &operators_[node]->counters();
+}
+
+}  // namespace penstock::engine

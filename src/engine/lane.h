@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/detail/graph.h>
+#include <penstock/detail/op.h>
+#include <penstock/lane.h>
+#include <penstock/sink.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/coordinator.h"
+#include "engine/exchange.h"
+#include "engine/source_task.h"
+#include "engine/table_task.h"
+#include "io/clock.h"
+
+namespace penstock::engine {
+
+/// A source of the job with its splits, as all lanes share it.
+struct job_source {
+  std::unique_ptr<source_connector> connector;
+  std::vector<split> splits;
+  watermark_options watermarks;
+  restored_time restored;
+  bool is_table = false;
+  std::size_t stream_number = 0;  ///< among the sources of streams, as the coordinator counts them
+};
+
+/// What every lane is made from. Constant while the job runs, but for the channels, which have their own
+/// rules.
+struct job_plan {
+  const detail::graph* graph = nullptr;
+  job_info info;
+  std::vector<job_source> sources;                     ///< as graph->sources
+  std::vector<std::unique_ptr<sink_connector>> sinks;  ///< by node; null where there is none
+  /// By node, where its outlet is partitioned and there are several lanes: channel from * lanes + to.
+  std::vector<std::vector<std::unique_ptr<exchange_channel>>> channels;
+};
+
+/// One lane: its own instance of every operator, run by one thread, step by step.
+class lane final : private detail::services {
+ public:
+  lane(job_plan& plan, coordinator& epochs, lane_context context);
+  ~lane();
+
+  /// Makes and connects the operators, opens readers and writers. On the lane's thread, before the first
+  /// step.
+  result<> open();
+  /// One round over everything that may have work. False when there was none. Errors go to the coordinator.
+  bool step(io::instant now);
+
+  /// From any thread, once open() has returned (0 and null before).
+  std::uint64_t records_read(std::size_t stream_number) const;
+  const detail::op_counters* counters(std::uint32_t node) const;
+
+ private:
+  const lane_context& context() const noexcept override { return context_; }
+  void fail(error e) override { epochs_.fail(std::move(e)); }
+  bool failed() const noexcept override { return epochs_.failed(); }
+  void acknowledge(std::uint64_t epoch, std::uint64_t oldest_live) override;
+  result<std::unique_ptr<source_reader>> open_reader(std::uint32_t node) override;
+  result<std::unique_ptr<sink_writer>> open_writer(std::uint32_t node) override;
+  void* table(std::uint32_t node) override;
+
+  bool owns(std::size_t split) const noexcept { return split % plan_.info.lanes == context_.lane; }
+  void make_operators();
+  void connect_operators();
+  void connect_exchange(std::uint32_t node);
+  result<> make_drivers();
+  result<> make_source(std::uint32_t node);
+  result<> make_table(std::uint32_t node);
+  void let_barrier_in(std::uint64_t epoch);
+  void begin_commit(std::uint64_t epoch);
+  void commit_part_done(result<> r);
+  bool step_tables(io::instant now);
+  bool step_drivers(io::instant now);
+
+  job_plan& plan_;
+  coordinator& epochs_;
+  lane_context context_;
+  std::vector<std::unique_ptr<detail::op>> operators_;     // by node; null for a table
+  std::vector<std::unique_ptr<detail::table_op>> tables_;  // by node; null for the others
+  std::vector<std::unique_ptr<detail::relay_op>> relays_;  // by node; null without an exchange
+  std::vector<std::unique_ptr<receiver>> receivers_;
+  std::vector<std::unique_ptr<source_task>> sources_;  // by stream number
+  std::vector<std::unique_ptr<table_task>> table_tasks_;
+  std::vector<exchange_channel*> outgoing_;
+  std::vector<coordinator::source_plan> last_commit_;  // by stream number
+  std::atomic<bool> opened_{false};
+  bool tables_loaded_ = false;
+  bool end_told_ = false;
+  std::uint64_t barrier_sent_ = 0;
+  std::uint64_t commit_begun_ = 0;
+  std::size_t acknowledgements_due_ = 0;  // of the open epoch
+  std::size_t commits_due_ = 0;
+  lane_report report_;
+};
+
+}  // namespace penstock::engine

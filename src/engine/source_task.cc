@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/source_task.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::engine {
+
+source_task::source_task(detail::source_op& into, watermark_options options, std::int64_t restored,
+                         bool restored_idle)
+    : into_(into), options_(options), time_(restored), finite_(restored), start_idle_(restored_idle) {}
+
+void source_task::add(std::uint32_t number, std::int64_t start, io::instant now) {
+  split_progress s;
+  s.number = number;
+  s.position = start;
+  s.idle = start_idle_;
+  s.last_record = now;
+  splits_.push_back(s);
+}
+
+split_progress* source_task::find(std::uint32_t number) noexcept {
+  for (split_progress& s : splits_) {
+    if (s.number == number) return &s;
+  }
+  return nullptr;
+}
+
+bool source_task::step(io::instant now) {
+  if (!std::exchange(started_, true)) announce();
+  if (stopped_ || ended_ || failure_ || held_back()) return false;
+  auto read = into_.poll();
+  if (!read) {
+    failure_ = std::move(read.error());
+    return false;
+  }
+  const bool something = read->next >= 0 || read->finished;
+  if (something) note(*read, now);
+  if (options_.idle_after) {
+    check_idle(now);
+  } else if (something) {
+    announce();
+  }
+  return something;
+}
+
+void source_task::note(const detail::source_op::step& read, io::instant now) {
+  split_progress* s = find(read.split);
+  if (s == nullptr) {
+    failure_ =
+        error(errc::internal, into_.name() + ": the source answered for a split that it was not given");
+    return;
+  }
+  s->position = std::max(s->position, read.next);
+  if (read.records != 0) {
+    records_.store(records_.load(std::memory_order_relaxed) + read.records, std::memory_order_relaxed);
+    s->idle = false;
+    s->last_record = now;
+    if (read.max_timestamp != detail::no_timestamp) {
+      const std::int64_t behind = options_.max_lag.count() + 1;
+      const std::int64_t mark =
+          read.max_timestamp < min_watermark + behind ? min_watermark : read.max_timestamp - behind;
+      s->watermark = std::max(s->watermark, mark);
+    }
+  }
+  if (read.finished) s->finished = true;
+}
+
+void source_task::check_idle(io::instant now) {
+  if (!options_.idle_after || ended_) return;
+  for (split_progress& s : splits_) {
+    if (!s.finished && now - s.last_record >= *options_.idle_after) s.idle = true;
+  }
+  announce();
+}
+
+void source_task::announce() {
+  const watermark merged = merge_times(splits_, [](const split_progress& s) {
+    return s.finished ? input_time{max_watermark, false} : input_time{s.watermark, s.idle};
+  });
+  if (time_.advance(merged)) {
+    if (time_.current().timestamp != max_watermark) finite_ = time_.current().timestamp;
+    into_.on_watermark(time_.current());
+  }
+  ended_ = std::all_of(splits_.begin(), splits_.end(), [](const split_progress& s) { return s.finished; });
+}
+
+source_report source_task::barrier(std::uint64_t epoch) {
+  if (!std::exchange(started_, true)) announce();
+  const watermark w = time_.current();
+  source_report report{splits_, {w.timestamp, w.idle}, finite_};
+  into_.on_barrier(epoch);
+  return report;
+}
+
+}  // namespace penstock::engine
