@@ -9,8 +9,8 @@
 
 #include "wire/batch_builder.h"
 #include "wire/compression.h"
-#include "wire/owned_record.h"
 #include "wire/records_reader.h"
+#include "wire/test_records.h"
 
 namespace penstock::wire {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "wire/batch_builder.h"
-#include "wire/owned_record.h"
 #include "wire/record_cursor.h"
+#include "wire/test_records.h"
 
 namespace penstock::wire {
 namespace {

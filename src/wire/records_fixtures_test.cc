@@ -12,8 +12,8 @@
 
 #include "wire/batch_builder.h"
 #include "wire/batch_validation.h"
-#include "wire/owned_record.h"
 #include "wire/records_reader.h"
+#include "wire/test_records.h"
 
 namespace penstock::wire {
 namespace {

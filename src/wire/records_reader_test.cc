@@ -8,7 +8,7 @@
 #include "wire/batch_builder.h"
 #include "wire/batch_validation.h"
 #include "wire/error_code.h"
-#include "wire/owned_record.h"
+#include "wire/test_records.h"
 
 namespace penstock::wire {
 namespace {
