@@ -5,6 +5,7 @@
   scripts/check_headers.py [WORK_DIR]    WORK_DIR keeps the generated sources (build/headers)
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -36,7 +37,9 @@ def foreign_macros(path: Path) -> list[str]:
 
 
 def main() -> int:
-    work = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "headers"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work_dir", nargs="?", type=Path, default=ROOT / "build" / "headers")
+    work = parser.parse_args().work_dir
     work.mkdir(parents=True, exist_ok=True)
     headers = sorted(path.relative_to(ROOT / "include").as_posix() for path in (ROOT / "include").rglob("*.h"))
     bad = 0

@@ -5,6 +5,7 @@
   scripts/check_layers.py [ROOT]     prints each violation as file:line: sentence; exits 1 if there is one
 """
 
+import argparse
 import re
 import sys
 from dataclasses import dataclass, field
@@ -186,7 +187,9 @@ class Checker:
 
 
 def main() -> int:
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent)
+    root = parser.parse_args().root
     try:
         layers = parse((root / "layers.txt").read_text(encoding="utf-8"))
     except (OSError, Malformed) as problem:

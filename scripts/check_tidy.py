@@ -5,6 +5,7 @@
   scripts/check_tidy.py [ROOT]    prints file:line: sentence for each lapse; exits 1 if there is one
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -74,7 +75,9 @@ def lapses(name: str, path: Path) -> list[tuple[int, str]]:
 
 
 def main() -> int:
-    root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent)
+    root = parser.parse_args().root.resolve()
     bad = 0
     for path in files(root):
         if path.is_symlink() or not path.is_file():
