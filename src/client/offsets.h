@@ -28,8 +28,8 @@ void list_offsets(cluster& c, std::vector<offset_query> queries, kafka::isolatio
 /// Who commits. Outside of a group's generation (a group without members): the group's name alone.
 struct committer {
   std::string group_id;
-  std::string member_id;
-  std::string instance_id;
+  std::string member_id{};
+  std::string instance_id{};
   std::int32_t generation = -1;
 };
 

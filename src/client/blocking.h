@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/result.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "io/event_loop.h"
+
+namespace penstock::client {
+
+/// Runs the calling thread's loop until an operation has called back, or until `deadline`. `start` gets the
+/// callback to hand on; it may be called after the wait is over and then does nothing.
+///
+///     auto offsets = wait_for<std::vector<std::int64_t>>(loop, deadline, "offsets", [&](auto done) {
+///       list_offsets(cluster, queries, isolation, deadline, std::move(done));
+///     });
+template <typename T, typename Start>
+result<T> wait_for(io::event_loop& loop, io::instant deadline, const char* what, Start start) {
+  auto outcome = std::make_shared<std::optional<result<T>>>();
+  start([outcome](result<T> r) { outcome->emplace(std::move(r)); });
+  while (!*outcome) {
+    if (loop.time().now() >= deadline)
+      return fail(errc::timeout, std::string(what) + ": no answer in time", recovery::retriable);
+    loop.run_some_until(deadline);
+  }
+  return std::move(**outcome);
+}
+
+/// Runs the loop for a while.
+inline void wait(io::event_loop& loop, std::chrono::milliseconds time) {
+  loop.run_until(loop.time().now() + time);
+}
+
+}  // namespace penstock::client

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/consumer_impl.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/error_code.h"
+
+namespace penstock::kafka {
+
+result<> consumer::impl::start() {
+  auto c = client::cluster::create(loop, settings.bootstrap_servers, settings.connection);
+  if (!c) return fail(c.error());
+  cluster = std::move(*c);
+  client::fetcher_settings f;
+  f.isolation = settings.isolation_level;
+  f.min_bytes = settings.fetch_min_bytes;
+  f.max_bytes = settings.fetch_max_bytes;
+  f.partition_max_bytes = settings.max_partition_fetch_bytes;
+  f.max_wait = settings.fetch_max_wait;
+  f.max_buffered_bytes = settings.max_buffered_bytes;
+  f.check_crcs = settings.check_crcs;
+  f.reset = settings.auto_offset_reset;
+  fetcher = std::make_unique<client::fetcher>(*cluster, f);
+  return {};
+}
+
+result<> consumer::impl::check_open() const {
+  if (closed) return fail(errc::closed, "the consumer is closed");
+  return {};
+}
+
+result<> consumer::impl::check_group() const {
+  if (auto open = check_open(); !open) return open;
+  if (settings.group_id.empty())
+    return fail(errc::invalid_argument,
+                "group.id is not set, and without a group there are no committed offsets");
+  return {};
+}
+
+result<> consumer::impl::not_assigned(const topic_partition& tp) const {
+  return fail(errc::invalid_argument, to_string(tp) + " is not assigned to this consumer");
+}
+
+// Partitions.
+
+void consumer::impl::take_partitions(const std::vector<start_position>& partitions) {
+  for (const auto& p : partitions) {
+    auto& state = assigned[p.partition];
+    state = {};
+    if (p.offset == no_offset)
+      state.wanted = no_offset;
+    else
+      fetcher->assign(p.partition, p.offset);
+  }
+  look_up_committed();
+}
+
+void consumer::impl::drop_partitions() {
+  for (const auto& [tp, state] : assigned) fetcher->remove(tp);
+  assigned.clear();
+  leftover.clear();
+  fetched.clear();
+}
+
+void consumer::impl::look_up_committed() {
+  if (looking_up) return;
+  std::vector<topic_partition> asked;
+  for (const auto& [tp, state] : assigned)
+    if (state.wanted) asked.push_back(tp);
+  if (asked.empty()) return;
+  if (settings.group_id.empty()) {
+    for (const auto& tp : asked) start_at(tp, no_offset);
+    return;
+  }
+  looking_up = true;
+  client::fetch_committed(*cluster, settings.group_id, asked, deadline(),
+                          [this, asked, guard = std::weak_ptr<void>(alive)](auto offsets) {
+                            if (guard.expired()) return;
+                            looking_up = false;
+                            if (!offsets) {
+                              errors.push_back(offsets.error());
+                              if (!offsets.error().retriable())
+                                for (const auto& tp : asked)
+                                  if (const auto it = assigned.find(tp); it != assigned.end())
+                                    it->second.wanted.reset();
+                            } else {
+                              for (const auto& o : *offsets) start_at(o.partition, o.position.offset);
+                            }
+                            look_up_committed();  // for what was assigned meanwhile, or once more
+                          });
+}
+
+// Begins at the committed offset, or where auto.offset.reset says if there is none.
+void consumer::impl::start_at(const topic_partition& tp, std::int64_t offset) {
+  const auto it = assigned.find(tp);
+  if (it == assigned.end() || !it->second.wanted) return;
+  it->second.wanted.reset();
+  if (offset >= 0) {
+    it->second.committed = offset;
+    fetcher->assign(tp, offset);
+  } else if (settings.auto_offset_reset == offset_reset::none) {
+    errors.push_back(
+        {errc::not_found, fmt::format("group '{}' has no committed offset for {}, and auto.offset.reset "
+                                      "is none",
+                                      settings.group_id, to_string(tp))});
+    return;
+  } else {
+    fetcher->assign(tp,
+                    settings.auto_offset_reset == offset_reset::earliest ? earliest_offset : latest_offset);
+  }
+  if (it->second.paused) fetcher->pause(tp);
+}
+
+result<std::vector<std::int64_t>> consumer::impl::list_offsets(const std::vector<topic_partition>& partitions,
+                                                               std::int64_t at) {
+  if (auto open = check_open(); !open) return fail(open.error());
+  std::vector<client::offset_query> queries;
+  for (const auto& tp : partitions) queries.push_back({tp, at});
+  const auto until = deadline();
+  return client::wait_for<std::vector<std::int64_t>>(
+      loop, until + std::chrono::seconds(1), "offsets", [&](auto done) {
+        client::list_offsets(*cluster, std::move(queries), settings.isolation_level, until, std::move(done));
+      });
+}
+
+result<std::vector<topic_partition>> consumer::impl::partitions_of(const std::string& topic) {
+  if (auto open = check_open(); !open) return fail(open.error());
+  const auto until = deadline();
+  const auto patient_until = loop.time().now() + std::chrono::seconds(5);
+  cluster->watch_topic(topic, settings.allow_auto_create_topics);
+  for (;;) {
+    const auto* t = cluster->metadata().find(topic);
+    if (t != nullptr && !t->partitions.empty()) {
+      std::vector<topic_partition> all;
+      for (std::size_t p = 0; p < t->partitions.size(); ++p)
+        all.push_back({topic, static_cast<std::int32_t>(p)});
+      return all;
+    }
+    if (t != nullptr && t->error != wire::error_code::none && !wire::retriable(t->error))
+      return fail(wire::make_error(t->error, fmt::format("topic '{}'", topic)));
+    const bool unknown = t != nullptr && t->error == wire::error_code::unknown_topic_or_partition;
+    if (unknown && (!settings.allow_auto_create_topics || loop.time().now() >= patient_until))
+      return fail(errc::not_found, fmt::format("topic '{}' does not exist", topic));
+    if (loop.time().now() >= until)
+      return fail(errc::timeout,
+                  fmt::format("topic '{}': no metadata in time from {}", topic, settings.bootstrap_servers),
+                  recovery::retriable);
+    loop.run_some_until(until);
+  }
+}
+
+// The group.
+
+result<> consumer::impl::subscribe(std::vector<std::string> topics, rebalance_listener l) {
+  if (auto possible = check_group(); !possible) return possible;
+  if (topics.empty()) return fail(errc::invalid_argument, "subscribe names no topic");
+  leave_group();
+  drop_partitions();
+  listener = std::move(l);
+  auto started = client::group_session::start(settings, std::move(topics), [this] { loop.post([] {}); });
+  if (!started) return fail(started.error());
+  group = std::move(*started);
+  return {};
+}
+
+void consumer::impl::leave_group() {
+  if (!group) return;
+  if (listener.revoked && !assigned.empty()) {
+    std::vector<topic_partition> all;
+    for (const auto& [tp, state] : assigned) all.push_back(tp);
+    listener.revoked(all);
+  }
+  group->leave(std::chrono::seconds(3));
+  group.reset();
+  group_failure.reset();
+  generation = {};
+}
+
+result<> consumer::impl::handle(client::group_event event) {
+  std::vector<topic_partition> mine;
+  for (const auto& [tp, state] : assigned) mine.push_back(tp);
+  switch (event.what) {
+    case client::group_event::kind::assigned: {
+      generation = std::move(event.generation);
+      std::vector<start_position> starts;
+      for (const auto& tp : generation.partitions) starts.push_back({tp, no_offset});
+      take_partitions(starts);
+      if (listener.assigned) listener.assigned(generation.partitions);
+      return {};
+    }
+    case client::group_event::kind::rebalance: {
+      if (commits_by_itself()) {
+        const auto offsets = uncommitted();
+        const auto until = loop.time().now() + settings.session_timeout / 2;
+        // A commit that does not succeed costs a repetition, as after a crash; the rebalance must go on.
+        if (!offsets.empty())
+          static_cast<void>(client::wait_for<void>(loop, until, "commit", [&](auto done) {
+            client::commit_offsets(*cluster, committer(), offsets, until, std::move(done));
+          }));
+      }
+      if (listener.revoked && !mine.empty()) listener.revoked(mine);
+      drop_partitions();
+      group->rejoin();
+      return {};
+    }
+    case client::group_event::kind::lost:
+      drop_partitions();
+      generation.id = -1;
+      if (listener.lost && !mine.empty()) listener.lost(mine);
+      group->rejoin();
+      return {};
+    case client::group_event::kind::failed:
+      drop_partitions();
+      if (listener.lost && !mine.empty()) listener.lost(mine);
+      group_failure = event.why;
+      return fail(*event.why);
+  }
+  return {};
+}
+
+client::committer consumer::impl::committer() const {
+  if (!group) return {.group_id = settings.group_id};
+  return {settings.group_id, generation.member_id, settings.group_instance_id, generation.id};
+}
+
+std::vector<partition_offset> consumer::impl::positions() const {
+  std::vector<partition_offset> all;
+  for (const auto& [tp, state] : assigned)
+    if (state.position) all.push_back({tp, {.offset = *state.position}});
+  return all;
+}
+
+std::vector<partition_offset> consumer::impl::uncommitted() const {
+  std::vector<partition_offset> all;
+  for (const auto& [tp, state] : assigned)
+    if (state.position && state.position != state.committed) all.push_back({tp, {.offset = *state.position}});
+  return all;
+}
+
+void consumer::impl::committed(const std::vector<partition_offset>& offsets) {
+  for (const auto& o : offsets)
+    if (const auto it = assigned.find(o.partition); it != assigned.end())
+      it->second.committed = o.position.offset;
+}
+
+void consumer::impl::commit_async(const std::vector<partition_offset>& offsets,
+                                  std::function<void(const result<>&)> done) {
+  if (auto possible = check_group(); !possible) {
+    if (done) done(possible);
+    return;
+  }
+  client::commit_offsets(
+      *cluster, committer(), offsets, deadline(),
+      [this, offsets, done = std::move(done), guard = std::weak_ptr<void>(alive)](result<> r) {
+        if (guard.expired()) return;
+        if (r) committed(offsets);
+        if (done) done(r);
+      });
+}
+
+// Commits what earlier polls handed out: by polling again the application says that it is done with it.
+void consumer::impl::auto_commit() {
+  const auto now = loop.time().now();
+  if (!commits_by_itself() || now < next_auto_commit) return;
+  if (next_auto_commit != io::instant{}) {
+    if (const auto offsets = uncommitted(); !offsets.empty()) commit_async(offsets, {});
+  }
+  next_auto_commit = now + settings.auto_commit_interval;
+}
+
+// Records.
+
+void consumer::impl::handed_out(const topic_partition& tp, std::int64_t next_offset) {
+  if (const auto it = assigned.find(tp); it != assigned.end()) it->second.position = next_offset;
+}
+
+result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
+  if (auto open = check_open(); !open) return open;
+  if (group_failure) return fail(*group_failure);
+  const auto until = loop.time().now() + timeout;
+  for (bool first = true;; first = false) {
+    if (group) group->polled();
+    if (first) auto_commit();
+    loop.poll();
+    while (group) {
+      auto event = group->take_event();
+      if (!event) break;
+      if (auto handled = handle(std::move(*event)); !handled) return handled;
+    }
+    if (auto broken = std::exchange(*damage, std::nullopt)) return fail(std::move(*broken));
+    if (!errors.empty()) {
+      auto why = std::move(errors.front());
+      errors.pop_front();
+      return fail(std::move(why));
+    }
+    auto taken = fetcher->poll(fetched, settings.max_poll_bytes);
+    if (!taken) return fail(taken.error());
+    if (*taken > 0 || woken.exchange(false) || loop.time().now() >= until) return {};
+    loop.run_some_until(until);
+  }
+}
+
+result<std::vector<record>> consumer::impl::own_records(std::size_t max_records) {
+  std::vector<record> records;
+  record_view view;
+  while (!leftover.empty() && records.size() < max_records) {
+    auto& f = leftover.front();
+    while (records.size() < max_records && f.records.next(view)) {
+      auto& r = records.emplace_back();
+      r.topic = f.partition->topic;
+      r.partition = f.partition->partition;
+      r.offset = view.offset;
+      r.timestamp_ms = view.timestamp_ms;
+      if (view.has_key()) r.key = view.key;
+      if (!view.is_tombstone()) r.value = view.value;
+      for (const auto& h : view.headers)
+        r.headers.emplace_back(
+            h.key, h.value.data() == nullptr ? std::optional<std::string>() : std::string(h.value));
+      handed_out(*f.partition, view.offset + 1);
+    }
+    if (f.records.left() > 0) break;
+    if (f.records.damaged())
+      errors.push_back(f.records.damage().with_context(to_string(*f.partition)));
+    else
+      handed_out(*f.partition, f.next_offset);
+    leftover.pop_front();
+  }
+  return records;
+}
+
+}  // namespace penstock::kafka

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/kafka/consumer.h>
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/blocking.h"
+#include "client/bootstrap.h"
+#include "client/cluster.h"
+#include "client/fetcher.h"
+#include "client/group_session.h"
+#include "client/offsets.h"
+
+namespace penstock::kafka {
+
+/// A fetcher on a loop that the calling thread runs within poll, and perhaps a membership that has its own
+/// thread.
+struct consumer::impl {
+  explicit impl(consumer_settings s) : settings(std::move(s)) {}
+  result<> start();
+
+  struct partition {
+    std::optional<std::int64_t> position;   ///< behind what was handed out
+    std::optional<std::int64_t> committed;  ///< the last position that is known to be committed
+    std::optional<std::int64_t> wanted;     ///< where to start, while that has to be looked up in the group
+    bool paused = false;
+  };
+
+  // Partitions.
+  void take_partitions(const std::vector<start_position>& partitions);
+  void drop_partitions();
+  void look_up_committed();
+  void start_at(const topic_partition& tp, std::int64_t committed);
+  result<std::vector<std::int64_t>> list_offsets(const std::vector<topic_partition>& partitions,
+                                                 std::int64_t at);
+  result<std::vector<topic_partition>> partitions_of(const std::string& topic);
+
+  // The group.
+  result<> subscribe(std::vector<std::string> topics, rebalance_listener listener);
+  void leave_group();
+  result<> handle(client::group_event event);
+  client::committer committer() const;
+  bool commits_by_itself() const { return settings.enable_auto_commit && !settings.group_id.empty(); }
+  void auto_commit();
+  void commit_async(const std::vector<partition_offset>& offsets, std::function<void(const result<>&)> done);
+  void committed(const std::vector<partition_offset>& offsets);
+  std::vector<partition_offset> positions() const;
+  std::vector<partition_offset> uncommitted() const;
+
+  // Records: `fetched` is what the last poll brought.
+  result<> poll(std::chrono::milliseconds timeout);
+  result<std::vector<record>> own_records(std::size_t max_records);
+  void handed_out(const topic_partition& tp, std::int64_t next_offset);
+
+  result<> check_open() const;
+  result<> check_group() const;
+  result<> not_assigned(const topic_partition& tp) const;
+  io::instant deadline() const { return loop.time().now() + settings.connection.default_api_timeout; }
+
+  const consumer_settings settings;
+  io::event_loop loop;
+  std::unique_ptr<client::cluster> cluster;
+  std::unique_ptr<client::fetcher> fetcher;
+  std::shared_ptr<void> alive = std::make_shared<char>();
+
+  std::map<topic_partition, partition> assigned;
+  std::vector<client::fetched> fetched;
+  std::deque<client::fetched> leftover;  // of poll_records
+  std::deque<penstock::error> errors;
+  std::shared_ptr<std::optional<penstock::error>> damage = std::make_shared<std::optional<penstock::error>>();
+  bool looking_up = false;
+
+  std::unique_ptr<client::group_session> group;
+  rebalance_listener listener;
+  client::group_generation generation;
+  std::optional<penstock::error> group_failure;
+  io::instant next_auto_commit{};
+
+  std::atomic<bool> woken = false;
+  bool closed = false;
+};
+
+}  // namespace penstock::kafka
