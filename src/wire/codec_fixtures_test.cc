@@ -42,7 +42,7 @@ std::string to_hex(std::string_view bytes) {
 const std::vector<fixture>& fixtures() {
   static const std::vector<fixture> all = [] {
     std::vector<fixture> read;
-    std::ifstream file(PENSTOCK_MESSAGE_FIXTURES);
+    std::ifstream file(PENSTOCK_FIXTURES "/messages.txt");
     for (std::string line; std::getline(file, line);) {
       if (line.empty() || line.front() == '#') continue;
       std::istringstream words(line);
@@ -112,6 +112,59 @@ TEST(CodecFixtures, FailCleanlyOrStayStableWithAnyByteChanged) {
   }
   EXPECT_GT(read, 0u);
   EXPECT_GT(refused, 0u);
+}
+
+// Whole frames between kcat and an Apache Kafka (tests/conformance/fixtures/frames.txt): their headers, too.
+void expect_same_request(bytes_view frame) {
+  reader in(frame);
+  request_header header;
+  ASSERT_TRUE(header.decode(in));
+  const message_codec* codec = find_message(fmt::format("{}_request", to_string(header.key)));
+  ASSERT_NE(codec, nullptr);
+  const auto body = codec->reencode(in.rest(), header.version);
+  ASSERT_TRUE(body) << body.error().message();
+  std::string again;
+  writer out(again);
+  ASSERT_TRUE(header.encode(out));
+  EXPECT_EQ(to_hex(again + *body), to_hex(frame));
+}
+
+void expect_same_response(api_key key, std::int16_t version, bytes_view frame) {
+  reader in(frame);
+  response_header header;
+  ASSERT_TRUE(header.decode(in, key, version));
+  const message_codec* codec = find_message(fmt::format("{}_response", to_string(key)));
+  ASSERT_NE(codec, nullptr);
+  const auto body = codec->reencode(in.rest(), version);
+  ASSERT_TRUE(body) << body.error().message();
+  std::string again;
+  writer out(again);
+  header.encode(out, key, version);
+  EXPECT_EQ(to_hex(again + *body), to_hex(frame));
+}
+
+TEST(CodecFixtures, FramesOfKcatAndKafkaAreReadAndWrittenUnchanged) {
+  std::ifstream file(PENSTOCK_FIXTURES "/frames.txt");
+  int requests = 0, responses = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line.front() == '#') continue;
+    SCOPED_TRACE(line.substr(0, 60));
+    std::istringstream words(line);
+    std::string implementation, direction, hex;
+    words >> implementation >> direction;
+    if (direction == "request") {
+      words >> hex;
+      expect_same_request(from_hex(hex));
+      ++requests;
+    } else {
+      std::int16_t key = 0, version = 0;
+      words >> key >> version >> hex;
+      expect_same_response(static_cast<api_key>(key), version, from_hex(hex));
+      ++responses;
+    }
+  }
+  EXPECT_GT(requests, 10);
+  EXPECT_GT(responses, 10);
 }
 
 }  // namespace
