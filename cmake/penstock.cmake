@@ -19,8 +19,8 @@ target_compile_options(penstock_options INTERFACE -Wall -Wextra $<$<BOOL:${PENST
                        -fdiagnostics-color=auto
                        # g++ 12 at -O3 sees tl::expected's error read, or its value freed, behind the branch that has
                        # just excluded it. The sanitizers look for the real ones.
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-free-nonheap-object>)
+                       $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-maybe-uninitialized>
+                       $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-free-nonheap-object>)
 target_include_directories(penstock_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(penstock_options INTERFACE PENSTOCK_VERSION="${PROJECT_VERSION}")
 if(PENSTOCK_SANITIZE)
