@@ -4,7 +4,7 @@
 #include <penstock/result.h>
 
 #include <memory>
-#include <optional>
+#include <string>
 #include <utility>
 
 #include "io/event_loop.h"
@@ -19,14 +19,17 @@ namespace penstock::client {
 ///     });
 template <typename T, typename Start>
 result<T> wait_for(io::event_loop& loop, io::instant deadline, const char* what, Start start) {
-  auto outcome = std::make_shared<std::optional<result<T>>>();
-  start([outcome](result<T> r) { outcome->emplace(std::move(r)); });
-  while (!*outcome) {
+  struct slot {
+    std::unique_ptr<result<T>> outcome;
+  };
+  const auto shared = std::make_shared<slot>();
+  start([shared](result<T> r) { shared->outcome = std::make_unique<result<T>>(std::move(r)); });
+  while (!shared->outcome) {
     if (loop.time().now() >= deadline)
       return fail(errc::timeout, std::string(what) + ": no answer in time", recovery::retriable);
     loop.run_some_until(deadline);
   }
-  return std::move(**outcome);
+  return std::move(*shared->outcome);
 }
 
 /// Runs the loop for a while.

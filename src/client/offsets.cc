@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "client/coordinator.h"
@@ -46,9 +47,11 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
   void round() {
     if (!done_) return;
     std::map<std::int32_t, std::vector<std::size_t>> by_leader;
+    std::set<topic_partition> asked;  // a broker takes a partition once a request
+    progress_ = false;
     for (std::size_t i = 0; i < queries_.size(); ++i) {
-      if (answered_[i]) continue;
       const auto& tp = queries_[i].partition;
+      if (answered_[i] || !asked.insert(tp).second) continue;
       cluster_.watch_topic(tp.topic);
       const auto* leader = cluster_.metadata().leader_of(tp.topic, tp.partition);
       if (leader != nullptr)
@@ -128,6 +131,7 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
     const auto code = static_cast<error_code>(p.error_code);
     if (code == error_code::none) {
       answered_[i] = true;
+      progress_ = true;
       answers_[i] = p.offset < 0 ? kafka::no_offset : p.offset;
       return true;
     }
@@ -151,7 +155,9 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
                                      last_ ? last_->message() : std::string("no answer")),
                          recovery::retriable));
     // Partitions whose leader is not known yet are waiting for metadata, which may be there in a moment.
-    const auto wait = first_round_ ? std::chrono::milliseconds(5) : backoff_.next(cluster_.random());
+    const auto wait = progress_      ? std::chrono::milliseconds(0)
+                      : first_round_ ? std::chrono::milliseconds(5)
+                                     : backoff_.next(cluster_.random());
     first_round_ = cluster_.metadata().version() == 0 && cluster_.now() - started_ < std::chrono::seconds(1);
     timer_.arm(wait, [self = shared_from_this(), alive = cluster_.alive()]() mutable {
       const auto lookup = std::move(self);
@@ -173,6 +179,7 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
   std::optional<error> last_;
   std::size_t under_way_ = 0;
   bool first_round_ = true;
+  bool progress_ = false;
   backoff backoff_;
   io::timer timer_;
 };

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/fake_cluster.h"
+
+#include <stdexcept>
+
+#include "base/bytes.h"
+#include "wire/batch_builder.h"
+#include "wire/messages/api_versions.h"
+#include "wire/messages/find_coordinator.h"
+#include "wire/messages/init_producer_id.h"
+#include "wire/messages/list_offsets.h"
+#include "wire/messages/metadata.h"
+#include "wire/record_cursor.h"
+
+namespace penstock::client::testing {
+namespace {
+
+using wire::api_key;
+using wire::error_code;
+
+template <typename Message>
+std::string encoded(const Message& m, std::int16_t version) {
+  std::string bytes;
+  wire::writer w(bytes);
+  if (auto ok = m.encode(w, version); !ok) throw std::runtime_error(ok.error().message());
+  return bytes;
+}
+
+std::int16_t code(error_code c) { return static_cast<std::int16_t>(c); }
+
+}  // namespace
+
+// A connection that was accepted.
+struct fake_cluster::session : std::enable_shared_from_this<fake_cluster::session> {
+  session(fake_cluster& c, std::int32_t b, std::unique_ptr<io::stream> s)
+      : cluster(&c), broker(b), stream(std::move(s)) {}
+
+  void read() {
+    chunk.resize(64 << 10);
+    stream->read_some(chunk, [self = shared_from_this()](result<std::size_t> n) {
+      if (!n || self->cluster == nullptr) return;
+      self->in.append(self->chunk.data(), *n);
+      while (self->in.size() >= 4) {
+        const auto size = static_cast<std::size_t>(base::load_be<std::int32_t>(self->in.data()));
+        if (self->in.size() < 4 + size) break;
+        auto frame = self->in.substr(4, size);
+        self->in.erase(0, 4 + size);
+        self->cluster->received(self, std::move(frame));
+        if (self->cluster == nullptr || !self->stream->is_open()) return;
+      }
+      self->read();
+    });
+  }
+  void send(std::string bytes) {
+    out.push_back(std::move(bytes));
+    flush();
+  }
+  void flush() {
+    if (writing || out.empty() || !stream->is_open()) return;
+    writing = true;
+    auto bytes = std::make_shared<std::string>(std::move(out.front()));
+    out.pop_front();
+    stream->write({{.bytes = *bytes, .keep = bytes}}, [self = shared_from_this()](result<>) {
+      self->writing = false;
+      self->flush();
+    });
+  }
+
+  fake_cluster* cluster;
+  std::int32_t broker;
+  std::unique_ptr<io::stream> stream;
+  std::string chunk, in;
+  std::deque<std::string> out;
+  bool writing = false;
+};
+
+struct fake_cluster::broker {
+  std::unique_ptr<io::listener> listener;
+  io::endpoint at;
+  std::vector<std::weak_ptr<session>> sessions;
+};
+
+fake_cluster::fake_cluster(io::event_loop& loop, int brokers) : loop_(loop), fetch_timer_(loop) {
+  for (int id = 0; id < brokers; ++id) {
+    brokers_.push_back(std::make_unique<broker>());
+    brokers_.back()->at = {"127.0.0.1", 0};
+    start_broker(id);
+  }
+}
+
+fake_cluster::~fake_cluster() {
+  for (std::size_t id = 0; id < brokers_.size(); ++id) stop_broker(static_cast<std::int32_t>(id));
+}
+
+void fake_cluster::start_broker(std::int32_t id) {
+  auto& b = *brokers_.at(static_cast<std::size_t>(id));
+  auto listener = io::listen(loop_, b.at, [this, id](std::unique_ptr<io::stream> stream) {
+    ++accepted_;
+    auto s = std::make_shared<session>(*this, id, std::move(stream));
+    brokers_.at(static_cast<std::size_t>(id))->sessions.push_back(s);
+    s->read();
+  });
+  if (!listener) throw std::runtime_error(listener.error().message());
+  b.listener = std::move(*listener);
+  b.at = b.listener->local();
+}
+
+void fake_cluster::stop_broker(std::int32_t id) {
+  auto& b = *brokers_.at(static_cast<std::size_t>(id));
+  if (b.listener) b.listener->close();
+  b.listener.reset();
+  for (auto& weak : b.sessions) {
+    if (auto s = weak.lock()) {
+      s->cluster = nullptr;
+      s->stream->close();
+    }
+  }
+  b.sessions.clear();
+}
+
+io::endpoint fake_cluster::address(std::int32_t id) const {
+  return brokers_.at(static_cast<std::size_t>(id))->at;
+}
+std::string fake_cluster::bootstrap() const { return io::to_string(address(0)); }
+
+void fake_cluster::add_topic(const std::string& name, std::int32_t partitions) {
+  auto& t = topics_[name];
+  t.resize(static_cast<std::size_t>(partitions));
+  for (std::size_t p = 0; p < t.size(); ++p) t[p].leader = static_cast<std::int32_t>(p % brokers_.size());
+}
+
+void fake_cluster::move_leader(const std::string& topic, std::int32_t p, std::int32_t to) {
+  auto& part = partition(topic, p);
+  part.leader = to;
+  ++part.leader_epoch;
+}
+
+void fake_cluster::append(const std::string& topic, std::int32_t p, const std::vector<std::string>& values,
+                          compression codec) {
+  auto& part = partition(topic, p);
+  wire::batch_builder b;
+  for (const auto& v : values) b.append({}, v, 1'700'000'000'000);
+  auto sealed = b.seal({.codec = codec});
+  std::string batch(*sealed);
+  wire::set_base_offset(batch.data(), part.end);
+  part.end += static_cast<std::int64_t>(values.size());
+  part.batches.push_back(std::move(batch));
+  serve_waiting();
+}
+
+std::vector<std::string> fake_cluster::values(const std::string& topic, std::int32_t p) const {
+  std::vector<std::string> all;
+  for (const auto& batch : topics_.at(topic).at(static_cast<std::size_t>(p)).batches) {
+    const auto header = wire::parse_batch_header(batch);
+    wire::scratch_buffer scratch;
+    auto cursor = wire::open_records(*header, batch, scratch);
+    record_view r;
+    while (cursor->next(r)) all.emplace_back(r.value);
+  }
+  return all;
+}
+
+void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame) {
+  seen_request r;
+  r.broker = s->broker;
+  wire::reader in(frame);
+  if (!r.header.decode(in)) {
+    s->stream->close();
+    return;
+  }
+  r.body = in.rest();
+  ++counts_[r.header.key];
+  reaction what;
+  auto& scripted = scripts_[r.header.key];
+  if (!scripted.empty()) {
+    auto f = std::move(scripted.front());
+    scripted.pop_front();
+    what = f(r);
+  } else if (const auto it = always_.find(r.header.key); it != always_.end()) {
+    what = it->second(r);
+  }
+  switch (what.what) {
+    case reaction::kind::answer: return reply(s, r.header, what.body);
+    case reaction::kind::cut: s->stream->close(); return;
+    case reaction::kind::hold: held_.emplace_back(s, std::move(r)); return;
+    case reaction::kind::pass_then_cut:
+      static_cast<void>(serve(r));
+      s->stream->close();
+      return;
+    case reaction::kind::pass: break;
+  }
+  auto answer = serve(r);
+  if (answer)
+    reply(s, r.header, *answer);
+  else if (r.header.key == api_key::fetch)
+    waiting_fetches_.emplace_back(s, std::move(r));
+}
+
+void fake_cluster::release_held() {
+  auto held = std::exchange(held_, {});
+  for (auto& [s, r] : held)
+    if (auto answer = serve(r)) reply(s, r.header, *answer);
+}
+
+void fake_cluster::reply(const std::shared_ptr<session>& s, const wire::request_header& h,
+                         std::string_view body) {
+  std::string bytes;
+  wire::writer w(bytes);
+  const wire::frame_writer frame(w);
+  wire::response_header{h.correlation_id}.encode(w, h.key, h.version);
+  w.raw(body);
+  static_cast<void>(frame.end());
+  s->send(std::move(bytes));
+}
+
+// What a broker does by itself; nothing for a request without an answer (yet).
+std::optional<std::string> fake_cluster::serve(const seen_request& r) {
+  const auto version = r.header.version;
+  switch (r.header.key) {
+    case api_key::api_versions: {
+      wire::api_versions_response a;
+      for (const auto& api : wire::api_table) {
+        auto [min, max] = std::pair{api.min_version, api.max_version};
+        if (const auto it = limits_.find(api.key); it != limits_.end()) std::tie(min, max) = it->second;
+        a.api_keys.push_back({static_cast<std::int16_t>(api.key), min, max});
+      }
+      return encoded(a, version);
+    }
+    case api_key::metadata: return metadata(r);
+    case api_key::produce: {
+      const bool silent = r.as<wire::produce_request>().acks == 0;
+      auto answer = produce(r);
+      serve_waiting();
+      return silent ? std::nullopt : std::optional(std::move(answer));
+    }
+    case api_key::fetch: return fetch(r, false);
+    case api_key::list_offsets: return list_offsets(r);
+    case api_key::init_producer_id: {
+      wire::init_producer_id_response a;
+      a.producer_id = next_producer_id_++;
+      a.producer_epoch = 0;
+      return encoded(a, version);
+    }
+    case api_key::find_coordinator: {
+      wire::find_coordinator_response a;
+      const auto at = address(coordinator);
+      const auto ask = r.as<wire::find_coordinator_request>();
+      if (version >= 4) {
+        for (const auto& key : ask.coordinator_keys)
+          a.coordinators.push_back({key, coordinator, at.host, at.port, 0, std::nullopt});
+      } else {
+        a.node_id = coordinator;
+        a.host = at.host;
+        a.port = at.port;
+      }
+      return encoded(a, version);
+    }
+    default:
+      throw std::runtime_error("the fake broker has no answer to " +
+                               std::string(wire::to_string(r.header.key)));
+  }
+}
+
+std::string fake_cluster::metadata(const seen_request& r) {
+  const auto ask = r.as<wire::metadata_request>();
+  wire::metadata_response a;
+  for (std::size_t id = 0; id < brokers_.size(); ++id)
+    a.brokers.push_back(
+        {static_cast<std::int32_t>(id), brokers_[id]->at.host, brokers_[id]->at.port, std::nullopt});
+  a.controller_id = controller;
+  const auto describe = [&](const std::string& name) {
+    auto& t = a.topics.emplace_back();
+    t.name = name;
+    const auto it = topics_.find(name);
+    if (it == topics_.end()) {
+      t.error_code = code(error_code::unknown_topic_or_partition);
+      return;
+    }
+    for (std::size_t p = 0; p < it->second.size(); ++p) {
+      auto& out = t.partitions.emplace_back();
+      out.partition_index = static_cast<std::int32_t>(p);
+      out.leader_id = it->second[p].leader;
+      out.leader_epoch = it->second[p].leader_epoch;
+      if (out.leader_id < 0) out.error_code = code(error_code::leader_not_available);
+    }
+  };
+  if (!ask.topics) {
+    for (const auto& [name, t] : topics_) describe(name);
+  } else {
+    for (const auto& t : *ask.topics) describe(t.name.value_or(std::string()));
+  }
+  return encoded(a, r.header.version);
+}
+
+wire::produce_response::partition_produce_response fake_cluster::append_produced(std::int32_t broker,
+                                                                                 const std::string& topic,
+                                                                                 std::int32_t p,
+                                                                                 bytes_view batch) {
+  wire::produce_response::partition_produce_response out;
+  out.index = p;
+  out.base_offset = -1;
+  const auto it = topics_.find(topic);
+  if (it == topics_.end() || static_cast<std::size_t>(p) >= it->second.size()) {
+    out.error_code = code(error_code::unknown_topic_or_partition);
+    return out;
+  }
+  auto& part = it->second[static_cast<std::size_t>(p)];
+  if (part.leader != broker) {
+    out.error_code = code(error_code::not_leader_or_follower);
+    return out;
+  }
+  const auto header = wire::parse_batch_header(batch);
+  if (!header || !wire::crc_matches(batch)) {
+    out.error_code = code(error_code::corrupt_message);
+    return out;
+  }
+  if (header->has_producer()) {
+    auto& state = part.producers[header->producer_id];
+    if (header->producer_epoch == state.epoch)
+      for (const auto& [sequence, offset] : state.last)
+        if (sequence == header->base_sequence) {
+          out.base_offset = offset;  // a duplicate
+          return out;
+        }
+    if (header->producer_epoch < state.epoch) {
+      out.error_code = code(error_code::invalid_producer_epoch);
+      return out;
+    }
+    const bool first = header->producer_epoch > state.epoch;
+    if (header->base_sequence != (first ? 0 : state.next_sequence)) {
+      out.error_code = code(error_code::out_of_order_sequence_number);
+      return out;
+    }
+    if (first) state.last.clear();
+    state.epoch = header->producer_epoch;
+    state.next_sequence = wire::add_sequence(header->base_sequence, header->record_count);
+    state.last.emplace_back(header->base_sequence, part.end);
+    if (state.last.size() > 5) state.last.pop_front();
+  }
+  out.base_offset = part.end;
+  std::string kept(batch);
+  wire::set_base_offset(kept.data(), part.end);
+  part.end += header->last_offset_delta + 1;
+  part.batches.push_back(std::move(kept));
+  return out;
+}
+
+std::string fake_cluster::produce(const seen_request& r) {
+  const auto ask = r.as<wire::produce_request>();
+  wire::produce_response a;
+  for (const auto& t : ask.topic_data) {
+    auto& out = a.responses.emplace_back();
+    out.name = t.name;
+    for (const auto& p : t.partition_data)
+      out.partition_responses.push_back(append_produced(r.broker, t.name, p.index, p.records.bytes));
+  }
+  return encoded(a, r.header.version);
+}
+
+std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_try) {
+  const auto ask = r.as<wire::fetch_request>();
+  wire::fetch_response a;
+  std::deque<std::string> kept;
+  std::size_t bytes = 0;
+  bool failed = false;
+  for (const auto& t : ask.topics) {
+    auto& topic = a.responses.emplace_back();
+    topic.topic = t.topic;
+    for (const auto& p : t.partitions) {
+      auto& out = topic.partitions.emplace_back();
+      out.partition_index = p.partition;
+      const auto& part = partition(t.topic, p.partition);
+      out.high_watermark = part.end;
+      out.last_stable_offset = part.end;
+      out.records.null = false;
+      if (part.leader != r.broker)
+        out.error_code = code(error_code::not_leader_or_follower);
+      else if (p.fetch_offset < part.log_start || p.fetch_offset > part.end)
+        out.error_code = code(error_code::offset_out_of_range);
+      if (out.error_code != 0) {
+        failed = true;
+        continue;
+      }
+      auto& records = kept.emplace_back();
+      for (const auto& batch : part.batches) {
+        const auto header = wire::parse_batch_header(batch);
+        if (header->next_offset() <= p.fetch_offset) continue;
+        if (bytes > 0 && records.size() + batch.size() > static_cast<std::size_t>(p.partition_max_bytes))
+          break;
+        if (bytes > 0 && bytes + batch.size() > static_cast<std::size_t>(ask.max_bytes)) break;
+        records += batch;
+        bytes += batch.size();
+      }
+      out.records.bytes = records;
+    }
+  }
+  if (bytes == 0 && !failed && !last_try && ask.max_wait_ms > 0) {
+    if (!fetch_timer_.armed())
+      fetch_timer_.arm(std::chrono::milliseconds(ask.max_wait_ms), [this] {
+        for (auto& [s, w] : std::exchange(waiting_fetches_, {}))
+          if (auto answer = fetch(w, true)) reply(s, w.header, *answer);
+      });
+    return std::nullopt;
+  }
+  return encoded(a, r.header.version);
+}
+
+void fake_cluster::serve_waiting() {
+  auto waiting = std::exchange(waiting_fetches_, {});
+  for (auto& [s, r] : waiting) {
+    if (auto answer = fetch(r, false))
+      reply(s, r.header, *answer);
+    else
+      waiting_fetches_.emplace_back(s, std::move(r));
+  }
+}
+
+std::string fake_cluster::list_offsets(const seen_request& r) {
+  const auto ask = r.as<wire::list_offsets_request>();
+  wire::list_offsets_response a;
+  for (const auto& t : ask.topics) {
+    auto& topic = a.topics.emplace_back();
+    topic.name = t.name;
+    for (const auto& p : t.partitions) {
+      auto& out = topic.partitions.emplace_back();
+      out.partition_index = p.partition_index;
+      const auto& part = partition(t.name, p.partition_index);
+      if (part.leader != r.broker)
+        out.error_code = code(error_code::not_leader_or_follower);
+      else
+        out.offset = p.timestamp == -2 ? part.log_start : part.end;
+    }
+  }
+  return encoded(a, r.header.version);
+}
+
+}  // namespace penstock::client::testing

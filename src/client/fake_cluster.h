@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// For tests: brokers on loopback that keep partitions in memory, check sequences as Kafka does, and do what a
+// test scripts for single requests.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/event_loop.h"
+#include "io/stream.h"
+#include "wire/api.h"
+#include "wire/error_code.h"
+#include "wire/messages/fetch.h"
+#include "wire/messages/produce.h"
+#include "wire/record_batch.h"
+
+namespace penstock::client::testing {
+
+/// A request as a broker sees it.
+struct seen_request {
+  std::int32_t broker = 0;
+  wire::request_header header;
+  std::string body;  ///< behind the header
+
+  template <typename Request>
+  Request as() const {
+    Request r;
+    wire::reader in(body);
+    auto decoded = r.decode(in, header.version);
+    if (!decoded) throw std::runtime_error(decoded.error().message());
+    return r;
+  }
+};
+
+/// What to do with a request.
+struct reaction {
+  enum class kind : std::uint8_t {
+    answer,         ///< with `body`
+    pass,           ///< what the broker would do by itself
+    pass_then_cut,  ///< do it, but close the connection instead of answering
+    cut,            ///< close the connection, nothing done
+    hold,           ///< no answer, until release_held()
+  };
+  kind what = kind::pass;
+  std::string body;
+
+  /// Answers with a message.
+  template <typename Response>
+  static reaction with(const Response& r, std::int16_t version) {
+    std::string bytes;
+    wire::writer w(bytes);
+    if (auto encoded = r.encode(w, version); !encoded) throw std::runtime_error(encoded.error().message());
+    return {kind::answer, std::move(bytes)};
+  }
+};
+
+/// One partition's log: whole batches, with offsets set.
+struct fake_partition {
+  std::int32_t leader = 0;
+  std::int32_t leader_epoch = 0;
+  std::int64_t log_start = 0;
+  std::int64_t end = 0;
+  std::vector<std::string> batches{};
+  struct producer_state {
+    std::int16_t epoch = -1;
+    std::int32_t next_sequence = 0;
+    std::deque<std::pair<std::int32_t, std::int64_t>> last;  // base sequence -> base offset
+  };
+  std::map<std::int64_t, producer_state> producers{};
+};
+
+class fake_cluster {
+ public:
+  fake_cluster(io::event_loop& loop, int brokers);
+  ~fake_cluster();
+
+  std::string bootstrap() const;
+  io::endpoint address(std::int32_t broker) const;
+  void add_topic(const std::string& name, std::int32_t partitions);
+  fake_partition& partition(const std::string& topic, std::int32_t p) {
+    return topics_.at(topic).at(static_cast<std::size_t>(p));
+  }
+  /// Puts a batch of records with these values into a partition.
+  void append(const std::string& topic, std::int32_t p, const std::vector<std::string>& values,
+              compression codec = compression::none);
+  /// The values of a partition, in order.
+  std::vector<std::string> values(const std::string& topic, std::int32_t p) const;
+  void move_leader(const std::string& topic, std::int32_t p, std::int32_t to);
+
+  /// The next request of this kind (to any broker) meets `f`; scripts of a kind are used up in their order.
+  void script(wire::api_key key, std::function<reaction(const seen_request&)> f) {
+    scripts_[key].push_back(std::move(f));
+  }
+  /// The same n times.
+  void script(int times, wire::api_key key, const std::function<reaction(const seen_request&)>& f) {
+    for (int i = 0; i < times; ++i) script(key, f);
+  }
+  /// Every request of this kind that no script takes.
+  void always(wire::api_key key, std::function<reaction(const seen_request&)> f) {
+    always_[key] = std::move(f);
+  }
+  void release_held();
+  std::size_t held() const { return held_.size(); }
+  /// What a broker says of its versions instead of all that the codec knows.
+  void limit(wire::api_key key, std::int16_t min, std::int16_t max) { limits_[key] = {min, max}; }
+
+  /// Closes a broker's connections, and refuses new ones until it is started again at the same address.
+  void stop_broker(std::int32_t broker);
+  void start_broker(std::int32_t broker);
+
+  int count(wire::api_key key) const {
+    const auto it = counts_.find(key);
+    return it == counts_.end() ? 0 : it->second;
+  }
+  int connections() const { return accepted_; }
+  std::int32_t controller = 0;
+  std::int32_t coordinator = 0;
+
+ private:
+  struct session;
+  struct broker;
+  void received(const std::shared_ptr<session>& s, std::string frame);
+  void reply(const std::shared_ptr<session>& s, const wire::request_header& h, std::string_view body);
+  std::optional<std::string> serve(const seen_request& r);
+  std::string metadata(const seen_request& r);
+  std::string produce(const seen_request& r);
+  wire::produce_response::partition_produce_response append_produced(std::int32_t broker,
+                                                                     const std::string& topic, std::int32_t p,
+                                                                     bytes_view batch);
+  std::optional<std::string> fetch(const seen_request& r, bool last_try);
+  std::string list_offsets(const seen_request& r);
+  void serve_waiting();
+
+  io::event_loop& loop_;
+  std::vector<std::unique_ptr<broker>> brokers_;
+  std::map<std::string, std::vector<fake_partition>> topics_;
+  std::map<wire::api_key, std::deque<std::function<reaction(const seen_request&)>>> scripts_;
+  std::map<wire::api_key, std::function<reaction(const seen_request&)>> always_;
+  std::map<wire::api_key, std::pair<std::int16_t, std::int16_t>> limits_;
+  std::map<wire::api_key, int> counts_;
+  std::vector<std::pair<std::shared_ptr<session>, seen_request>> held_;
+  std::vector<std::pair<std::shared_ptr<session>, seen_request>> waiting_fetches_;
+  io::timer fetch_timer_;
+  std::int64_t next_producer_id_ = 1000;
+  int accepted_ = 0;
+};
+
+/// Runs the loop until `done` says so; false after ten seconds.
+template <typename Done>
+bool run_until(io::event_loop& loop, Done done,
+               std::chrono::milliseconds patience = std::chrono::seconds(10)) {
+  const auto deadline = loop.time().now() + patience;
+  while (!done()) {
+    if (loop.time().now() >= deadline) return false;
+    loop.run_some_until(deadline);
+  }
+  return true;
+}
+
+}  // namespace penstock::client::testing

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/producer.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "client/fake_cluster.h"
+#include "wire/record_cursor.h"
+
+namespace penstock::client {
+namespace {
+
+using testing::fake_cluster;
+using testing::reaction;
+using testing::run_until;
+using testing::seen_request;
+using wire::api_key;
+using wire::error_code;
+using namespace std::chrono_literals;
+
+reaction produce_error(const seen_request& r, error_code code) {
+  const auto ask = r.as<wire::produce_request>();
+  wire::produce_response a;
+  for (const auto& t : ask.topic_data) {
+    auto& out = a.responses.emplace_back();
+    out.name = t.name;
+    for (const auto& p : t.partition_data) {
+      auto& answer = out.partition_responses.emplace_back();
+      answer.index = p.index;
+      answer.error_code = static_cast<std::int16_t>(code);
+      answer.base_offset = -1;
+    }
+  }
+  return reaction::with(a, r.header.version);
+}
+
+class a_producer : public ::testing::Test {
+ protected:
+  a_producer() : kafka(loop, 2) {
+    settings.bootstrap_servers = kafka.bootstrap();
+    settings.linger = 0ms;
+    settings.batch_size = 256;
+    settings.delivery_timeout = 10s;
+    settings.connection.request_timeout = 2s;
+    settings.connection.retry_backoff = 2ms;
+    settings.connection.retry_backoff_max = 10ms;
+    settings.connection.reconnect_backoff = 2ms;
+    settings.connection.reconnect_backoff_max = 10ms;
+    kafka.add_topic("t", 2);
+  }
+  void start() {
+    p.reset();
+    c = std::move(*cluster::create(loop, settings.bootstrap_servers, settings.connection));
+    p = std::make_unique<producer>(*c, settings);
+    p->on_delivery([this](const kafka::delivery& d) {
+      delivered += d.outcome == kafka::persistence::persisted ? d.records : 0;
+      if (d.failure != nullptr) {
+        outcomes.push_back(d.outcome);
+        errors.push_back(d.failure->message());
+        failed += d.records;
+      }
+    });
+  }
+  // Appends, waiting for metadata and memory as an application would.
+  void send(const std::string& value, std::int32_t partition = 0) {
+    ASSERT_TRUE(run_until(loop, [&] {
+      auto sent = p->try_send({.topic = "t", .value = value, .partition = partition});
+      EXPECT_TRUE(sent) << sent.error().message();
+      return !sent || *sent == append_status::accepted;
+    }));
+  }
+  result<> flush() {
+    std::optional<result<>> outcome;
+    p->flush([&](result<> r) { outcome = std::move(r); });
+    EXPECT_TRUE(run_until(
+        loop, [&] { return outcome.has_value(); }, 30s));
+    return outcome.value_or(fail(errc::timeout, "the test waited too long"));
+  }
+  std::vector<std::string> numbered(int from, int to) {
+    std::vector<std::string> all;
+    for (int i = from; i < to; ++i) all.push_back(fmt::format("value-{:05}", i));
+    return all;
+  }
+  void send_all(const std::vector<std::string>& values, std::int32_t partition = 0) {
+    for (const auto& v : values) send(v, partition);
+  }
+
+  io::event_loop loop;
+  fake_cluster kafka;
+  kafka::producer_settings settings;
+  std::unique_ptr<cluster> c;
+  std::unique_ptr<producer> p;
+  std::int64_t delivered = 0, failed = 0;
+  std::vector<std::string> errors;
+  std::vector<kafka::persistence> outcomes;
+};
+
+TEST_F(a_producer, delivers_in_order_with_many_batches_in_flight) {
+  start();
+  const auto values = numbered(0, 500);
+  send_all(values, 0);
+  send_all(values, 1);
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0), values);
+  EXPECT_EQ(kafka.values("t", 1), values);
+  EXPECT_EQ(delivered, 1000);
+  EXPECT_GT(p->statistics().batches, 20u);
+  EXPECT_EQ(p->buffered_bytes(), 0u);
+}
+
+TEST_F(a_producer, tells_each_record_its_offset) {
+  start();
+  kafka.append("t", 0, {"before", "these"});
+  std::vector<std::int64_t> offsets;
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(run_until(loop, [&] {
+      auto sent = p->try_send({.topic = "t", .value = "x", .partition = 0},
+                              [&](const kafka::delivery& d) { offsets.push_back(d.first_offset); });
+      return *sent == append_status::accepted;
+    }));
+  }
+  ASSERT_TRUE(flush());
+  ASSERT_EQ(offsets.size(), 30u);
+  for (std::int64_t i = 0; i < 30; ++i) EXPECT_EQ(offsets[static_cast<std::size_t>(i)], i + 2);
+}
+
+TEST_F(a_producer, sends_null_and_empty_keys_values_and_headers_as_they_are) {
+  start();
+  const record_header headers[] = {{"h", "1"}, {"null", {}}};
+  ASSERT_TRUE(run_until(loop, [&] { return p->partitions_of("t").has_value(); }));
+  ASSERT_TRUE(
+      p->try_send({.topic = "t", .key = "k", .partition = 0, .timestamp_ms = 77, .headers = headers}));
+  ASSERT_TRUE(p->try_send({.topic = "t", .key = "", .value = "", .partition = 0}));
+  ASSERT_TRUE(flush());
+  const auto& batch = kafka.partition("t", 0).batches.at(0);
+  const auto header = wire::parse_batch_header(batch);
+  wire::scratch_buffer scratch;
+  auto cursor = wire::open_records(*header, batch, scratch);
+  record_view r;
+  ASSERT_TRUE(cursor->next(r));
+  EXPECT_TRUE(r.is_tombstone());
+  EXPECT_EQ(r.key, "k");
+  EXPECT_EQ(r.timestamp_ms, 77);
+  ASSERT_EQ(r.headers.size(), 2);
+  EXPECT_EQ(*r.headers.find("h"), "1");
+  EXPECT_EQ(r.headers.find("null")->data(), nullptr);
+  ASSERT_TRUE(cursor->next(r));
+  EXPECT_TRUE(r.has_key());
+  EXPECT_FALSE(r.is_tombstone());
+  EXPECT_EQ(r.key, "");
+}
+
+TEST_F(a_producer, neither_loses_nor_repeats_when_connections_break) {
+  start();
+  for (int i = 0; i < 3; ++i) {
+    kafka.script(3, api_key::produce, [](const seen_request&) { return reaction{}; });
+    kafka.script(api_key::produce, [](const seen_request&) { return reaction{reaction::kind::cut, {}}; });
+    kafka.script(2, api_key::produce, [](const seen_request&) { return reaction{}; });
+    kafka.script(api_key::produce, [](const seen_request&) {
+      return reaction{reaction::kind::pass_then_cut, {}};
+    });
+  }
+  const auto values = numbered(0, 600);
+  send_all(values);
+  auto flushed = flush();
+  ASSERT_TRUE(flushed) << flushed.error().message();
+  EXPECT_EQ(kafka.values("t", 0), values);
+  EXPECT_GT(p->statistics().retries, 0u);
+}
+
+TEST_F(a_producer, keeps_the_order_when_a_batch_in_the_middle_must_be_repeated) {
+  start();
+  kafka.script(2, api_key::produce, [](const seen_request&) { return reaction{}; });
+  kafka.script(api_key::produce,
+               [](const seen_request& r) { return produce_error(r, error_code::not_enough_replicas); });
+  const auto values = numbered(0, 400);
+  send_all(values);
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0), values);
+}
+
+TEST_F(a_producer, follows_the_leader) {
+  start();
+  send_all(numbered(0, 50));
+  ASSERT_TRUE(flush());
+  kafka.move_leader("t", 0, 1);
+  send_all(numbered(50, 100));
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0), numbered(0, 100));
+}
+
+TEST_F(a_producer, waits_for_a_leader_and_for_a_broker_that_is_down) {
+  start();
+  send_all(numbered(0, 10));
+  ASSERT_TRUE(flush());
+  kafka.move_leader("t", 0, -1);
+  send_all(numbered(10, 20));
+  loop.run_until(loop.time().now() + 50ms);
+  EXPECT_EQ(kafka.values("t", 0).size(), 10u);
+  kafka.stop_broker(1);
+  kafka.move_leader("t", 0, 1);
+  loop.run_until(loop.time().now() + 50ms);
+  kafka.start_broker(1);
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0), numbered(0, 20));
+}
+
+TEST_F(a_producer, goes_on_after_a_batch_that_the_broker_refuses) {
+  start();
+  kafka.script(api_key::produce, [](const seen_request&) { return reaction{}; });
+  kafka.script(api_key::produce,
+               [](const seen_request& r) { return produce_error(r, error_code::message_too_large); });
+  const auto values = numbered(0, 400);
+  send_all(values);
+  auto flushed = flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_NE(flushed.error().message().find("MESSAGE_TOO_LARGE"), std::string::npos)
+      << flushed.error().message();
+  EXPECT_NE(flushed.error().message().find("topic 't', partition 0"), std::string::npos);
+  EXPECT_EQ(outcomes, (std::vector{kafka::persistence::not_sent}));
+  // Everything but that one batch is there, once and in order, under a new epoch.
+  auto there = kafka.values("t", 0);
+  EXPECT_EQ(static_cast<std::int64_t>(there.size()) + failed, 400);
+  EXPECT_TRUE(std::is_sorted(there.begin(), there.end()));
+  EXPECT_EQ(std::adjacent_find(there.begin(), there.end()), there.end());
+  EXPECT_EQ(kafka.partition("t", 0).producers.begin()->second.epoch, 1);
+  EXPECT_TRUE(flush()) << "a failure is told once";
+}
+
+TEST_F(a_producer, says_so_when_the_broker_lost_what_it_had_acknowledged) {
+  start();
+  send_all(numbered(0, 10));
+  ASSERT_TRUE(flush());
+  kafka.partition("t", 0).producers.begin()->second = {0, 3, {}};  // as after an unclean election
+  send("next");
+  auto flushed = flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_NE(flushed.error().message().find("lost acknowledged records"), std::string::npos);
+  send("after");
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0).back(), "after");
+}
+
+TEST_F(a_producer, gives_up_after_the_delivery_timeout) {
+  settings.delivery_timeout = 150ms;
+  start();
+  send("there");
+  ASSERT_TRUE(flush());
+  kafka.move_leader("t", 0, -1);
+  send("not sent");
+  auto flushed = flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_NE(flushed.error().message().find("delivery.timeout.ms"), std::string::npos)
+      << flushed.error().message();
+  EXPECT_EQ(kafka.values("t", 0), (std::vector<std::string>{"there"}));
+}
+
+TEST_F(a_producer, does_not_know_what_became_of_a_batch_that_is_never_answered) {
+  settings.delivery_timeout = 100ms;
+  settings.connection.request_timeout = 60ms;
+  start();
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{reaction::kind::hold, {}}; });
+  send("perhaps");
+  ASSERT_FALSE(flush());
+  EXPECT_EQ(outcomes, (std::vector{kafka::persistence::possibly}));
+}
+
+TEST_F(a_producer, refuses_when_memory_is_used_up_and_says_when_there_is_room) {
+  settings.buffer_memory = 2000;
+  start();
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{reaction::kind::hold, {}}; });
+  ASSERT_TRUE(run_until(loop, [&] { return p->partitions_of("t").has_value(); }));
+  int writable = 0;
+  p->on_writable([&] { ++writable; });
+  int taken = 0;
+  for (;;) {
+    auto sent = p->try_send({.topic = "t", .value = std::string(100, 'x'), .partition = 0});
+    ASSERT_TRUE(sent);
+    if (*sent == append_status::no_memory) break;
+    ASSERT_LT(++taken, 100);
+  }
+  EXPECT_GT(taken, 5);
+  EXPECT_LE(p->buffered_bytes(), 2000u);
+  ASSERT_TRUE(run_until(loop, [&] { return kafka.held() > 0; }));
+  EXPECT_EQ(writable, 0);
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{}; });
+  kafka.release_held();
+  ASSERT_TRUE(run_until(loop, [&] { return writable > 0; }));
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(delivered, taken);
+}
+
+TEST_F(a_producer, lingers) {
+  settings.linger = 40ms;
+  settings.batch_size = 16'000;
+  start();
+  ASSERT_TRUE(run_until(loop, [&] { return p->partitions_of("t").has_value(); }));
+  const auto begun = loop.time().now();
+  for (int i = 0; i < 10; ++i) {
+    send(std::to_string(i));
+    loop.poll();
+  }
+  ASSERT_TRUE(run_until(loop, [&] { return delivered == 10; }));
+  EXPECT_GE(loop.time().now() - begun, 40ms);
+  EXPECT_EQ(p->statistics().batches, 1u);
+}
+
+TEST_F(a_producer, serves_acks_none_and_leader) {
+  for (const auto acks : {kafka::acks::none, kafka::acks::leader}) {
+    settings.acks = acks;
+    start();
+    const auto before = kafka.values("t", 0).size();
+    send_all(numbered(0, 100));
+    ASSERT_TRUE(flush());
+    ASSERT_TRUE(run_until(loop, [&] { return kafka.values("t", 0).size() == before + 100; }));
+    EXPECT_EQ(kafka.count(api_key::init_producer_id), 0);
+  }
+}
+
+TEST_F(a_producer, compresses) {
+  for (const auto codec : {compression::gzip, compression::snappy, compression::lz4, compression::zstd}) {
+    settings.compression = codec;
+    settings.batch_size = 4000;
+    start();
+    kafka.partition("t", 0) = {};
+    send_all(numbered(0, 300));
+    ASSERT_TRUE(flush());
+    EXPECT_EQ(kafka.values("t", 0), numbered(0, 300)) << to_string(codec);
+    EXPECT_EQ(wire::parse_batch_header(kafka.partition("t", 0).batches[0])->codec(), codec);
+  }
+}
+
+TEST_F(a_producer, fails_clearly_where_idempotence_does_not_exist) {
+  kafka.limit(api_key::init_producer_id, -1, -1);
+  start();
+  send("x");
+  auto flushed = flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_EQ(flushed.error().kind(), errc::unsupported) << flushed.error().message();
+}
+
+TEST_F(a_producer, refuses_bad_records_and_topics) {
+  settings.max_block = 50ms;
+  settings.max_request_size = 2000;
+  start();
+  ASSERT_TRUE(run_until(loop, [&] { return p->partitions_of("t").has_value(); }));
+  EXPECT_FALSE(p->try_send({.topic = "t", .value = "x", .partition = 2}));
+  EXPECT_FALSE(p->try_send({.topic = "t", .value = std::string(3000, 'x')}));
+  EXPECT_TRUE(run_until(loop, [&] {
+    auto sent = p->try_send({.topic = "nowhere", .value = "x"});
+    return !sent && sent.error().message().find("UNKNOWN_TOPIC_OR_PARTITION") != std::string::npos;
+  }));
+}
+
+// Everything at once, many times: whatever happens to single requests, each partition has exactly what was
+// sent, in order.
+TEST_F(a_producer, survives_chaos) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    io::seeded_random random(seed);
+    start();
+    kafka.partition("t", 0) = {.leader = 0, .leader_epoch = static_cast<std::int32_t>(seed) * 1000};
+    kafka.partition("t", 1) = {.leader = 1, .leader_epoch = static_cast<std::int32_t>(seed) * 1000};
+    kafka.always(api_key::produce, [&](const seen_request& r) {
+      switch (random.next() % 12) {
+        case 0: return reaction{reaction::kind::cut, {}};
+        case 1: return reaction{reaction::kind::pass_then_cut, {}};
+        case 2: return produce_error(r, error_code::not_enough_replicas);
+        case 3: return produce_error(r, error_code::kafka_storage_error);
+        case 4:
+          kafka.move_leader("t", static_cast<std::int32_t>(random.next() % 2),
+                            static_cast<std::int32_t>(random.next() % 2));
+          return reaction{};
+        default: return reaction{};
+      }
+    });
+    const auto values = numbered(0, 300);
+    for (const auto& v : values) {
+      send(v, 0);
+      send(v, 1);
+      if (random.next() % 8 == 0) loop.poll();
+    }
+    auto flushed = flush();
+    ASSERT_TRUE(flushed) << "seed " << seed << ": " << flushed.error().message();
+    ASSERT_EQ(kafka.values("t", 0), values) << "seed " << seed;
+    ASSERT_EQ(kafka.values("t", 1), values) << "seed " << seed;
+  }
+}
+
+TEST(accumulator, partitions_by_key_as_kafka_does_and_sticks_without_one) {
+  kafka::producer_settings s;
+  s.batch_size = 500;
+  io::seeded_random random(1);
+  accumulator a(s, random);
+  EXPECT_EQ(a.append({.topic = "t", .value = "v"}, 0, io::clock::system(), nullptr)->status,
+            append_status::no_metadata);
+  a.set_topic("t", 10, error_code::none);
+  for (const std::string key : {"", "a", "key-1", "another key"}) {
+    ASSERT_TRUE(a.append({.topic = "t", .key = key, .value = "v"}, 0, io::clock::system(), nullptr));
+    const auto expected = base::partition_for_key(key, 10);
+    EXPECT_TRUE(a.find("t")->partitions[static_cast<std::size_t>(expected)]->open) << key;
+  }
+  a.set_topic("u", 5, error_code::none);
+  std::vector<std::size_t> order;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(a.append({.topic = "u", .value = std::string(20, 'x')}, 0, io::clock::system(), nullptr));
+    const auto now = static_cast<std::size_t>(a.find("u")->sticky);
+    if (order.empty() || order.back() != now) order.push_back(now);
+  }
+  EXPECT_GT(order.size(), 3u);  // it moves on with every full batch ...
+  std::size_t batches = 0;
+  for (const auto& q : a.find("u")->partitions) batches += q->full.size();
+  EXPECT_EQ(order.size(), batches + 1);  // ... and only then
+}
+
+}  // namespace
+}  // namespace penstock::client
