@@ -59,7 +59,11 @@ template <std::integral T>
 bool read_json(const json_value& v, T& out, json_problem& problem) {
   using wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
   wide n;
-  if (!v.get(n)) return problem.expected("an integer", v);
+  if (!v.get(n)) {
+    std::int64_t negative;
+    if (v.get(negative)) return problem.fail("the integer " + std::to_string(negative) + " is out of range");
+    return problem.expected("an integer", v);
+  }
   if (n < std::numeric_limits<T>::min() || n > std::numeric_limits<T>::max())
     return problem.fail("the integer " + std::to_string(n) + " is out of range");
   out = static_cast<T>(n);

@@ -61,7 +61,10 @@ struct window_shape {
   /// Calls f(start) for each window that holds `ts`, from the last one down.
   template <typename F>
   void assign(std::int64_t ts, F&& f) const {
-    for (std::int64_t s = window_start(ts, offset, slide); s > ts - size; s -= slide) f(s);
+    for (std::int64_t s = window_start(ts, offset, slide); ts - s < size; s -= slide) {
+      f(s);
+      if (s < std::numeric_limits<std::int64_t>::min() + slide) break;
+    }
   }
   /// The window's largest timestamp, at which it fires.
   std::int64_t last(std::int64_t start) const noexcept { return saturating_add(start, size - 1); }

@@ -61,7 +61,7 @@ bool receiver::step(io::instant) {
   parcel p;
   for (channel_state& in : inputs_) {
     int taken = 0;
-    while (taken < parcels_per_step && !in.at_barrier && !held_back() && in.channel->pop(p)) {
+    while (taken < parcels_per_step && may_take(in) && in.channel->pop(p)) {
       take(in, p);
       ++taken;
     }
@@ -70,6 +70,10 @@ bool receiver::step(io::instant) {
     worked = true;
   }
   return worked;
+}
+
+bool receiver::may_take(const channel_state& from) const {
+  return !from.at_barrier && (silent_ == 0 || !from.has_spoken) && !held_back();
 }
 
 void receiver::take(channel_state& from, parcel& p) {
@@ -81,6 +85,8 @@ void receiver::take(channel_state& from, parcel& p) {
       break;
     case parcel::kind::time: {
       from.time = {p.time.timestamp, p.time.idle};
+      if (!std::exchange(from.has_spoken, true)) --silent_;
+      if (silent_ != 0) break;
       const watermark merged = merge_times(inputs_, [](const channel_state& c) { return c.time; });
       if (time_.advance(merged)) into_.on_watermark(time_.current());
       break;

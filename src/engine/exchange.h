@@ -66,7 +66,8 @@ class exchange_channel final : public detail::exchange_sender {
 class receiver final : public driver {
  public:
   receiver(detail::relay_op& into, std::vector<exchange_channel*> from) : into_(into) {
-    for (exchange_channel* c : from) inputs_.push_back({c, {}, false});
+    for (exchange_channel* c : from) inputs_.push_back({c, {}, false, false});
+    silent_ = inputs_.size();
   }
   bool step(io::instant now) override;
   detail::op& entry() noexcept override { return into_; }
@@ -76,12 +77,15 @@ class receiver final : public driver {
   struct channel_state {
     exchange_channel* channel;
     input_time time;
+    bool has_spoken;
     bool at_barrier;
   };
   void take(channel_state& from, parcel& p);
   void align(std::uint64_t epoch);
   detail::relay_op& into_;
+  bool may_take(const channel_state& from) const;
   std::vector<channel_state> inputs_;
+  std::size_t silent_ = 0;  // inputs that have not spoken
   monotonic_watermark time_;
 };
 
