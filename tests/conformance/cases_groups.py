@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases: groups, and clients over restarts of the broker."""
+
+import re
+import signal
+import time
+
+from harness import Stage, await_until, case, expect, expect_equal
+from peers import Cli, Kcat, Member, assorted, by_partition, kcat, wait_for_all
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    return [b"%d" % n for n in range(first, first + count)]
+
+
+def send(t: Stage, topic: str, values: list[bytes], partitions: int) -> None:
+    """Spreads them over all partitions in turn."""
+    for partition in range(partitions):
+        Kcat.write(t, topic, [(None, v) for v in values[partition::partitions]], options=("-p", str(partition)))
+
+
+def check_once(members: list[Member], values: list[bytes]) -> None:
+    seen = sorted((int(v) for m in members for v in m.values()))
+    expect_equal(seen, sorted(int(v) for v in values), "records over all members, each once")
+
+
+@case("groups", ("range", "roundrobin", "cooperative-sticky"))
+def two_members(t: Stage, assignor: str) -> str:
+    "Two members of kcat's share the partitions: each record goes to one of them, once, also while one joins and leaves"
+    topic, group = t.topic(partitions=4), f"group-{t.name}"
+    option = ("-X", f"partition.assignment.strategy={assignor}")
+    values = numbered(0, 400)
+    send(t, topic, values, 4)
+    first = Member.kcat(t, group, topic, *option)
+    first.wait_assigned(4)
+    wait_for_all([first], values)
+    second = Member.kcat(t, group, topic, *option)
+    second.wait_assigned(2)
+    first.wait_assigned(2)
+    expect_equal(sorted(first.assigned() + second.assigned()), [0, 1, 2, 3], "partitions of both")
+    more = numbered(400, 400)
+    send(t, topic, more, 4)
+    wait_for_all([first, second], values + more)
+    expect_equal(len(second.values()), 200, "records of the second")
+    second.stop()
+    first.wait_assigned(4)
+    last = numbered(800, 40)
+    send(t, topic, last, 4)
+    wait_for_all([first], last)
+    first.stop()
+    check_once([first, second], values + more + last)
+    return f"{len(values + more + last)} records, 4 partitions"
+
+
+@case("groups")
+def a_mixed_group(t: Stage) -> str:
+    "kcat and the command line in one group: each record goes to one of them, once"
+    topic, group = t.topic(partitions=4), f"group-{t.name}"
+    ours = Member.cli(t, group, topic)
+    values = numbered(0, 400)
+    send(t, topic, values, 4)
+    wait_for_all([ours], values)
+    theirs = Member.kcat(t, group, topic, "-X", "partition.assignment.strategy=range")
+    theirs.wait_assigned(2)
+    more = numbered(400, 400)
+    send(t, topic, more, 4)
+    wait_for_all([ours, theirs], values + more)
+    expect_equal(len(theirs.values()), 200, "records of kcat")
+    described = t.cli("group", "describe", group).text
+    expect_equal(len(re.findall(r"^member ", described, re.M)), 2, "members in its description")
+    ours.stop()
+    theirs.wait_assigned(4)
+    last = numbered(800, 40)
+    send(t, topic, last, 4)
+    wait_for_all([theirs], last)
+    theirs.stop()
+    check_once([ours, theirs], values + more + last)
+    return f"{len(values + more + last)} records"
+
+
+@case("groups")
+def two_of_ours(t: Stage) -> str:
+    "Two members of the command line share the partitions, and each takes over from the other"
+    topic, group = t.topic(partitions=4), f"group-{t.name}"
+    first, second = Member.cli(t, group, topic), Member.cli(t, group, topic)
+
+    def shared() -> bool:
+        text = t.cli("group", "describe", group, status=None).text
+        return re.findall(r"partitions (\d+)$", text, re.M) == ["2", "2"]
+    await_until(shared, "both members had two partitions", 30)
+    values = numbered(0, 400)
+    send(t, topic, values, 4)
+    wait_for_all([first, second], values)
+    expect_equal(len(first.values()), 200, "records of the first")
+    first.stop()
+    more = numbered(400, 40)
+    send(t, topic, more, 4)
+    wait_for_all([second], more)
+    second.stop()
+    check_once([first, second], values + more)
+    return f"{len(values + more)} records"
+
+
+@case("groups")
+def commits_pass_between(t: Stage) -> str:
+    "What one has committed, the other goes on from: kcat and the command line in turn"
+    topic, group = t.topic(), f"group-{t.name}"
+    send(t, topic, numbered(0, 100), 1)
+    at = 0
+    for count in (7, 20, 3, 31):
+        by_cli = t.cli("consume", "--topic", topic, "--group", group, "--from-beginning", "--count", str(count)).text
+        expect_equal(by_cli.split(), [str(n) for n in range(at, at + count)], "records of the command line")
+        at += count
+        by_kcat = t.run(kcat(t, "-G", group, "-c", "4", "-X", "auto.offset.reset=earliest", topic)).text
+        expect_equal(by_kcat.split(), [str(n) for n in range(at, at + 4)], "records of kcat")
+        at += 4
+    described = t.cli("group", "describe", group).text
+    expect(re.search(rf"^{topic} +0 +{at} +100 +{100 - at} ", described, re.M), f"{at} is committed: {described}")
+    expect(group in t.cli("group", "list").text.splitlines(), "the group is listed")
+    return f"{at} records in 8 turns"
+
+
+@case("groups")
+def a_member_dies(t: Stage) -> str:
+    "A member that dies without a word loses its partitions when its session ends"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    first, second = Member.kcat(t, group, topic), Member.kcat(t, group, topic)
+    first.wait_assigned(1)
+    second.wait_assigned(1)
+    second.running.stop(signal.SIGKILL)
+    began = time.monotonic()
+    first.wait_assigned(2, 30)
+    took = time.monotonic() - began
+    values = numbered(0, 20)
+    send(t, topic, values, 2)
+    wait_for_all([first], values)
+    first.stop()
+    expect(3 < took < 15, f"a session of 6 s ended after {took:.1f} s")
+    return f"after {took:.1f} s"
+
+
+@case("groups")
+def a_static_member_comes_back(t: Stage) -> str:
+    "A static member of kcat's that comes back within its session has its partitions at once, the other notices nothing"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    options = ("-X", "session.timeout.ms=30000", "-X")
+    first = Member.kcat(t, group, topic, *options, "group.instance.id=one")
+    second = Member.kcat(t, group, topic, *options, "group.instance.id=two")
+    first.wait_assigned(1)
+    second.wait_assigned(1)
+    rebalances, had = len(first.running.err), second.assigned()
+    second.running.stop(signal.SIGKILL)
+    second = Member.kcat(t, group, topic, *options, "group.instance.id=two")
+    second.wait_assigned(1, 20)
+    expect_equal(second.assigned(), had, "partitions of the one that came back")
+    values = numbered(0, 20)
+    send(t, topic, values, 2)
+    wait_for_all([first, second], values)
+    said = [line for line in first.running.err[rebalances:] if b"rebalanced" in line]
+    expect_equal(said, [], "rebalances of the other")
+    for member in (first, second):
+        member.stop()
+    return "2 partitions"
+
+
+@case("restarts")
+def everything_is_there_again(t: Stage) -> str:
+    "Topics, settings, records and committed offsets survive a clean restart"
+    topic, group = t.topic(partitions=3, retention_ms="7200000"), f"group-{t.name}"
+    sent = assorted(600, "restart")
+    Kcat.write(t, topic, sent, "zstd")
+    before = Kcat.read(t, topic)
+    counted = t.topic()
+    send(t, counted, numbered(0, 50), 1)
+    t.run(kcat(t, "-G", group, "-c", "17", "-X", "auto.offset.reset=earliest", counted))
+    t.broker.restart()
+    expect_equal(by_partition(Kcat.read(t, topic)), by_partition(before), "records after the restart, read by kcat")
+    expect_equal(by_partition(Cli.read(t, topic)), by_partition(before), "records after the restart, read by penstock")
+    expect("retention.ms=7200000" in t.cli("topic", "describe", topic).text, "the setting is there")
+    seen = t.run(kcat(t, "-G", group, "-c", "3", "-X", "auto.offset.reset=earliest", counted)).text
+    expect_equal(seen.split(), ["17", "18", "19"], "records behind the committed offset")
+    seen = t.cli("consume", "--topic", counted, "--group", group, "--from-beginning", "--count", "2").text
+    expect_equal(seen.split(), ["20", "21"], "records behind kcat's commit, for the command line")
+    return f"{len(sent)} records, 1 group"
+
+
+@case("restarts")
+def clients_ride_through(t: Stage) -> str:
+    "Producers and consumers of both kinds go on over a restart of the broker: nothing lost, nothing twice"
+    topics = {"kcat": t.topic(), "penstock": t.topic()}
+    producers = {
+        "kcat": t.start(kcat(t, "-P", "-E", "-t", topics["kcat"], "-X", "enable.idempotence=true")),
+        "penstock": t.start([t.penstock, "produce", "--brokers", t.address, "--topic", topics["penstock"]]),
+    }
+    readers = [t.start(kcat(t, "-C", "-E", "-u", "-q", "-t", topic, "-o", "beginning")) for topic in topics.values()]
+    readers += [t.start([t.penstock, "consume", "--brokers", t.address, "--topic", topic, "--from-beginning"])
+                for topic in topics.values()]
+    sent = 0
+    for _ in range(3):
+        for producer in producers.values():
+            producer.feed(b"".join(b"%d\n" % n for n in range(sent, sent + 500)))
+        sent += 500
+        if sent == 500:
+            for reader in readers:  # everybody is connected and has read something
+                reader.wait_for(lambda r=reader: r.out, "it had read something")
+        if sent < 1500:
+            t.broker.restart()
+    for producer in producers.values():
+        producer.end_of_input()
+    for name, producer in producers.items():
+        done = producer.wait()
+        expect_equal(done.status, 0, f"exit status of the producer {name}: {done.complaint}")
+    for reader in readers:
+        reader.wait_for(lambda r=reader: len(r.out) >= sent, f"it had read {sent} records")
+        expect_equal([int(line) for line in reader.out], list(range(sent)), f"records of {reader.command[:4]}")
+    for topic in topics.values():
+        expect_equal([int(r.value) for r in Kcat.read(t, topic)], list(range(sent)), "records in the topic")
+    return f"{sent} records of each, 2 restarts"
+
+
+@case("restarts")
+def a_group_rides_through(t: Stage) -> str:
+    "The members of a group go on over a restart of the broker"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    members = [Member.kcat(t, group, topic, "-E"), Member.cli(t, group, topic)]
+    members[0].wait_assigned(1)
+    values = numbered(0, 100)
+    send(t, topic, values, 2)
+    wait_for_all(members, values)
+    t.broker.restart()
+    more = numbered(100, 100)
+    send(t, topic, more, 2)
+    wait_for_all(members, values + more)
+    for member in members:
+        member.stop()
+    expect_equal(sorted({int(v) for m in members for v in m.values()}), list(range(200)), "all records")
+    last = numbered(200, 10)
+    send(t, topic, last, 2)
+    rest = Member.kcat(t, group, topic)
+    wait_for_all([rest], last)
+    rest.stop()
+    check_once([rest], last)
+    return "2 members, 1 restart"
+
+
+@case("restarts", only_on="penstock")
+def stops_clean_and_quick(t: Stage) -> str:
+    "SIGTERM and SIGINT end the broker quickly with clients connected, and it starts again at once on the same port"
+    broker = t.own_broker()
+    t.cli("topic", "create", "t", at=broker.address)
+    consumers = [t.start(["kcat", "-C", "-b", broker.address, "-t", "t", "-X", "fetch.wait.max.ms=30000"]),
+                 t.start(["kcat", "-b", broker.address, "-G", "g", "t"]),
+                 t.start([t.penstock, "consume", "--brokers", broker.address, "--topic", "t"])]
+    consumers[1].wait_for_line("assigned: t")
+    slowest = 0.0
+    for with_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        began = time.monotonic()
+        done = broker.running.stop(with_signal, 20)
+        slowest = max(slowest, time.monotonic() - began)
+        expect_equal((done.status, done.err), (0, b""), "status and errors of the broker")
+        broker.start()
+    expect(slowest < 5, f"a stop took {slowest:.1f} s")
+    t.run(["kcat", "-P", "-b", broker.address, "-t", "t"], stdin=b"still here\n")
+    return f"3 stops, {slowest * 1000:.0f} ms at most"
+
+
+@case("restarts", only_on="penstock")
+def one_directory_one_broker(t: Stage) -> str:
+    "A second broker on a directory is refused with one sentence, also after the first was killed and started again"
+    broker = t.own_broker()
+    for _ in range(2):
+        done = t.run([t.penstock, "broker", "--dir", broker.directory, "--listen", "127.0.0.1:0"], status=1)
+        expect(re.fullmatch(rf"penstock: [^\n]*{re.escape(str(broker.directory))}[^\n]*\n", done.complaint),
+               f"one sentence that names the directory, not {done.complaint!r}")
+        expect_equal(done.out, b"", "its output")
+        broker.kill()
+        broker.start()
+    done = t.run([t.penstock, "broker", "--dir", t.directory / "other", "--listen", broker.address], status=1)
+    expect(re.fullmatch(rf"penstock: [^\n]*{re.escape(broker.address)}[^\n]*\n", done.complaint),
+           f"one sentence that names the address, not {done.complaint!r}")
+    return "refused twice, and a port in use"
+
+
+@case("restarts", only_on="penstock")
+def killed_and_back(t: Stage) -> str:
+    "After kill -9 everything acknowledged is there, committed offsets too"
+    broker = t.own_broker()
+    at = ["-b", broker.address]
+    for life in range(3):
+        t.run(["kcat", "-P", *at, "-t", "t"], stdin=b"".join(b"%d\n" % n for n in range(life * 50, life * 50 + 50)))
+        seen = t.run(["kcat", *at, "-G", "g", "-c", "20", "-X", "auto.offset.reset=earliest", "t"]).text
+        expect_equal(seen.split(), [str(n) for n in range(life * 20, life * 20 + 20)], "records of the group")
+        broker.kill()
+        broker.start()
+    seen = t.run(["kcat", "-C", "-q", "-e", *at, "-t", "t", "-o", "beginning"]).text
+    expect_equal(seen.split(), [str(n) for n in range(150)], "records")
+    return "3 kills"
