@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "command.h"
 
@@ -22,6 +23,8 @@ struct options {
   std::string codec = "none";
   std::int32_t partition = kafka::any_partition;
   bool null_if_empty = false;
+  std::vector<std::string> headers;             // NAME=VALUE
+  std::vector<record_header> every_record_has;  // into `headers`
 };
 
 /// What the background thread tells of batches that did not make it.
@@ -48,7 +51,8 @@ class failures {
 };
 
 kafka::record_to_send parse_line(const options& o, std::string_view line) {
-  kafka::record_to_send r{.topic = o.topic, .value = line, .partition = o.partition};
+  kafka::record_to_send r{
+      .topic = o.topic, .value = line, .partition = o.partition, .headers = o.every_record_has};
   if (const auto at = o.separator.empty() ? line.npos : line.find(o.separator); at != line.npos) {
     r.key = line.substr(0, at);
     r.value = line.substr(at + o.separator.size());
@@ -93,7 +97,18 @@ void add_produce(CLI::App& app, action& chosen) {
   c->add_option("--partition,-p", o->partition, "default: by the key, or in turn")
       ->check(CLI::NonNegativeNumber);
   c->add_flag("--null,-Z", o->null_if_empty, "an empty value is null: a deletion in a compacted topic");
-  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+  c->add_option("--header,-H", o->headers, "NAME=VALUE, for every record; may be given several times")
+      ->allow_extra_args(false)
+      ->check([](const std::string& pair) {
+        return pair.find('=') == pair.npos ? "\"" + pair + "\" is not NAME=VALUE" : std::string();
+      });
+  c->callback([&chosen, o] {
+    for (const std::string_view pair : o->headers) {
+      const auto equals = pair.find('=');
+      o->every_record_has.push_back({pair.substr(0, equals), pair.substr(equals + 1)});
+    }
+    chosen = [o] { return run(*o); };
+  });
 }
 
 }  // namespace penstock::tools

@@ -115,6 +115,7 @@ void add_topic(CLI::App& app, action& chosen) {
   c->add_option("--replication-factor", o->replication_factor, "default: the broker's")
       ->check(CLI::PositiveNumber);
   c->add_option("--config,-c", o->configs, "a setting, KEY=VALUE; may be given several times")
+      ->allow_extra_args(false)
       ->check([](const std::string& pair) {
         const auto equals = pair.find('=');
         return equals == 0 || equals == pair.npos ? "\"" + pair + "\" is not KEY=VALUE" : std::string();
