@@ -64,10 +64,11 @@ struct producer::impl {
         io::clock::system().now() < deadline)
       return {};
     if (why == client::append_status::no_metadata)
-      return fail(errc::timeout,
-                  fmt::format("topic '{}': its partitions are not known after max.block.ms ({} ms)", topic,
-                              settings.max_block.count()),
-                  recovery::retriable);
+      return fail(
+          errc::timeout,
+          fmt::format("topic '{}': its partitions are not known after max.block.ms ({} ms), asked of {}",
+                      topic, settings.max_block.count(), settings.bootstrap_servers),
+          recovery::retriable);
     return fail(errc::exhausted,
                 fmt::format("topic '{}': no room in buffer.memory ({} bytes) after max.block.ms ({} ms)",
                             topic, settings.buffer_memory, settings.max_block.count()),
