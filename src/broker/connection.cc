@@ -22,7 +22,7 @@ connection::connection(broker_core& core, std::unique_ptr<io::stream> s)
     : core_(core),
       stream_(std::move(s)),
       peer_(stream_->peer()),
-      host_("/" + peer_.substr(0, peer_.rfind(':'))),
+      host_(std::string(1, '/').append(peer_, 0, peer_.rfind(':'))),
       input_(core.blocks) {}
 
 void connection::close() {
