@@ -15,6 +15,7 @@ execution::execution(const topology& what, const run_options& options, const io:
   plan_.graph = &graph_;
   plan_.info.application = options.application.empty() ? graph_.name : options.application;
   plan_.info.lanes = options.lanes != 0 ? options.lanes : std::max(1u, std::thread::hardware_concurrency());
+  plan_.info.settings = options.settings;
   for (unsigned i = 0; i < plan_.info.lanes; ++i) {
     loops_.push_back(std::make_unique<io::event_loop>(clock));
     signals_.push_back(std::make_unique<lane_signal>([loop = loops_.back().get()] { loop->post([] {}); }));
