@@ -68,10 +68,13 @@ error_code broker_core::check_leader_epoch(std::int32_t epoch) const noexcept {
 
 error_code broker_core::storage_error(const error& e) {
   if (e.kind() == errc::kafka) return static_cast<error_code>(e.kafka_code());
-  if (e.kind() == errc::io)
+  if (e.kind() == errc::io) {
     fail_stop(e);
-  else
+  } else if (const auto now = env.time->now();
+             now >= next_storage_warning_) {  // a full disk fails every request
+    next_storage_warning_ = now + std::chrono::seconds(10);
     spdlog::warn("{}", e.message());
+  }
   return error_code::kafka_storage_error;
 }
 

@@ -108,6 +108,7 @@ class broker_core {
   io::timer upkeep_timer_;
   io::timer drain_timer_;
   io::instant next_offset_expiry_{};
+  io::instant next_storage_warning_{};
   std::int64_t producer_ids_left_ = 0;
   std::int64_t next_producer_ = 0;
   bool upkeep_running_ = false;

@@ -152,14 +152,11 @@ void broker_core::close_connections() {
 }
 
 result<> broker_core::close_logs() {
+  const auto lock = std::move(lock_);  // the directory is free when this returns, whatever happens
   if (failure_) return fail(*failure_);
   for (const auto& log : topics.open_logs())
     if (auto closed = log->close(); !closed) return closed;
-  if (auto marked = io::write_file_atomically(*env.files, options.directory + "/.clean_shutdown", "1\n");
-      !marked)
-    return marked;
-  lock_.reset();
-  return {};
+  return io::write_file_atomically(*env.files, options.directory + "/.clean_shutdown", "1\n");
 }
 
 }  // namespace penstock::broker
