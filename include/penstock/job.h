@@ -26,7 +26,8 @@ struct run_options {
   std::chrono::milliseconds commit_interval{1000};
   /// How long a stop may wait for sinks and commits before the job gives up with an error.
   std::chrono::milliseconds stop_timeout{30'000};
-  /// Defaults for connectors, under Kafka's names: {"bootstrap.servers", "localhost:9092"} (job_info::settings).
+  /// Defaults for connectors, under Kafka's names: {"bootstrap.servers", "localhost:9092"}
+  /// (job_info::settings).
   std::map<std::string, std::string> settings{};
 };
 

@@ -12,7 +12,7 @@
 namespace penstock::broker {
 namespace {
 
-constexpr std::size_t most_slots = 256;           // answers owed before reading stops
+constexpr std::size_t most_slots = 256;  // answers owed before reading stops
 constexpr std::size_t most_queued = 16 * 1024 * 1024;
 constexpr std::size_t length_bytes = 4;
 
