@@ -45,7 +45,7 @@ result<> write_number_file(io::file_system& fs, const std::string& path, std::in
   return io::write_file_atomically(fs, path, fmt::format("{}\n", number));
 }
 
-result<recovery_point_file::state> recovery_point_file::load() {
+result<recovery_point_file::state> recovery_point_file::load(bool failed) {
   if (!fs_.exists(path_)) return state{};
   auto bytes = io::read_file(fs_, path_, 4096);
   if (!bytes) return fail(bytes.error());
@@ -59,7 +59,7 @@ result<recovery_point_file::state> recovery_point_file::load() {
     const auto count = base::load_be<std::int64_t>(b.data() + 12);
     if (count <= writes_) continue;
     writes_ = count;
-    slot_ = 1 - slot;  // the newest whole slot stays as it is
+    slot_ = failed ? slot : 1 - slot;  // the newest whole slot stays as it is
     s.offset = base::load_be<std::int64_t>(b.data() + 4);
   }
   // The very first note was cut off before it was synced: nothing was promised yet.

@@ -39,6 +39,9 @@ inline constexpr std::string_view metadata_file = "partition.metadata";
 inline constexpr std::string_view recovery_point_file_name = "recovery-point";
 inline constexpr std::string_view log_start_file = "log-start";
 inline constexpr std::string_view cleaner_file = "cleaner-offset";
+/// Left behind by a log that could not write or sync (E19). What the system holds in memory of its files may
+/// not be on the disk, and no sync would bring it there: the next open writes it again.
+inline constexpr std::string_view failed_file = "storage-failed";
 
 /// `<20 digits><suffix>`, of exactly that suffix: the offset, otherwise nothing.
 std::optional<std::int64_t> offset_of_name(std::string_view name, std::string_view suffix);
@@ -56,7 +59,9 @@ class recovery_point_file {
   };
   recovery_point_file(io::file_system& fs, std::string path, const io::clock& clock)
       : fs_(fs), path_(std::move(path)), clock_(clock) {}
-  result<state> load();
+  /// After a failed sync (`failed`) the newest slot is the next to be overwritten, not the one that is on the
+  /// disk.
+  result<state> load(bool failed);
   /// Notes that all below `offset` is synced. `durable`: syncs the note, too.
   result<> store(std::int64_t offset, bool durable);
 

@@ -23,6 +23,8 @@ std::string partition_log::path(std::string_view name) const {
 }
 
 error partition_log::poison(const error& cause) {
+  // If not even that works there is nothing more to be done here.
+  (void)options_.files->open(path(failed_file), io::open_mode::read_write);
   std::lock_guard lock(mutex_);
   if (!poisoned_.exchange(true)) poison_message_ = cause.message();
   return error(errc::io, fmt::format("{} takes no more writes: {}", options_.directory, poison_message_));

@@ -280,10 +280,15 @@ class partition_log {
   result<std::optional<timestamp_offset>> find_timestamp(segment_view& view, std::int64_t target_ms) const;
   result<std::int64_t> max_timestamp_of(const segment_view& view) const;
   result<std::int64_t> max_timestamp_from_start() const;
+  result<> verify(segment_view& view) const;
+  result<> rebuild_index_at(std::int64_t offset) const;
+  template <typename Look>
+  auto look(Look look) const;
 
   // partition_log_retention.cc; maintenance_mutex_ and append_mutex_ are held
   result<retention_result> drop_segments(std::size_t count);
-  result<> rename_dropped(const segment& s, dropped_files& into);
+  result<> rename_dropped(const segment& s, dropped_files& into, bool keep_transaction_index = false);
+  result<> remove_snapshots_below(std::int64_t start);
   result<std::size_t> expired_segments(const log_config& config);
 
   open_options options_;

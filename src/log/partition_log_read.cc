@@ -63,18 +63,20 @@ result<> partition_log::open_view(segment_view& view) const {
   view.files = *files;
   view.file = (*files)->log;
   segment_ptr let_go;
-  std::lock_guard lock(mutex_);
-  const auto known = std::find(open_closed_.begin(), open_closed_.end(), view.in);
-  if (known != open_closed_.end()) {
-    std::rotate(known, known + 1, open_closed_.end());
-    return {};
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = std::find(open_closed_.begin(), open_closed_.end(), view.in);
+    if (known != open_closed_.end()) {
+      std::rotate(known, known + 1, open_closed_.end());
+      return {};
+    }
+    if (open_closed_.size() >= max_open_closed) {
+      let_go = std::move(open_closed_.front());
+      open_closed_.erase(open_closed_.begin());
+    }
+    open_closed_.push_back(view.in);
   }
-  if (open_closed_.size() >= max_open_closed) {
-    let_go = std::move(open_closed_.front());
-    open_closed_.erase(open_closed_.begin());
-    let_go->release_files();
-  }
-  open_closed_.push_back(view.in);
+  if (let_go != nullptr) let_go->release_files();
   return {};
 }
 
@@ -195,29 +197,38 @@ result<read_slice> partition_log::try_read(const read_request& request) const {
   return slice;
 }
 
+// A segment that was dropped or replaced while we looked cannot be opened any more. Whoever does that holds
+// append_mutex_, and the next look sees the segments as they are then.
+template <typename Look>
+auto partition_log::look(Look look) const {
+  auto seen = look();
+  for (int again = 0; again < 3 && !seen && seen.error().kind() == errc::not_found; ++again) {
+    { std::lock_guard wait(append_mutex_); }
+    seen = look();
+  }
+  return seen;
+}
+
+result<> partition_log::rebuild_index_at(std::int64_t offset) const {
+  segment_ptr suspect;
+  {
+    std::lock_guard lock(mutex_);
+    suspect = segments_[floor_segment(offset)];
+    if (!suspect->closed) return fail(errc::unsupported, "an active segment has its index in memory");
+  }
+  return suspect->rebuild_indexes(config().index_interval_bytes);
+}
+
 result<read_slice> partition_log::read(const read_request& request) const {
-  auto slice = try_read(request);
-  for (int attempt = 0; !slice && attempt < 3; ++attempt) {
-    if (slice.error().kind() == errc::corrupt) {
-      // A wrong index looks like a wrong log: build it again, once.
-      segment_ptr suspect;
-      {
-        std::lock_guard lock(mutex_);
-        suspect = segments_[floor_segment(request.offset)];
-        if (!suspect->closed) break;
-      }
-      if (attempt > 0 || !suspect->rebuild_indexes(config().index_interval_bytes)) break;
-    } else if (slice.error().kind() != errc::not_found) {
-      break;  // not_found: the segment was dropped or replaced while we looked
-    }
-    slice = try_read(request);
+  read_request at = request;
+  while (true) {
+    auto slice = look([&] { return try_read(at); });
+    // A wrong index looks like a wrong log: it is built again, once.
+    if (!slice && slice.error().kind() == errc::corrupt && rebuild_index_at(at.offset))
+      slice = look([&] { return try_read(at); });
+    if (!slice || slice->length != 0 || slice->next_offset <= at.offset) return slice;
+    at.offset = slice->next_offset;  // nothing is left behind the offset in its segment
   }
-  if (slice && slice->length == 0 && slice->next_offset > request.offset) {
-    read_request behind = request;
-    behind.offset = slice->next_offset;
-    return read(behind);
-  }
-  return slice;
 }
 
 result<std::optional<timestamp_offset>> partition_log::find_timestamp(segment_view& view,
@@ -280,36 +291,37 @@ std::vector<partition_log::segment_view> partition_log::all_views() const {
 }
 
 result<std::optional<timestamp_offset>> partition_log::offset_for_timestamp(std::int64_t target_ms) const {
-  for (auto& view : all_views()) {
-    auto latest = max_timestamp_of(view);
-    if (!latest && latest.error().kind() == errc::not_found) continue;  // dropped meanwhile
-    if (!latest) return fail(latest.error());
-    if (*latest < target_ms) continue;
-    auto found = find_timestamp(view, target_ms);
-    if (!found && found.error().kind() == errc::not_found) continue;
-    if (!found || *found) return found;
-  }
-  return std::nullopt;
+  return look([&]() -> result<std::optional<timestamp_offset>> {
+    for (auto& view : all_views()) {
+      auto latest = max_timestamp_of(view);
+      if (!latest) return fail(latest.error());
+      if (*latest < target_ms) continue;
+      auto found = find_timestamp(view, target_ms);
+      if (!found || *found) return found;
+    }
+    return std::nullopt;
+  });
 }
 
 result<std::optional<timestamp_offset>> partition_log::max_timestamp() const {
-  std::int64_t latest = -1;
-  for (const auto& view : all_views()) {
-    auto of_segment = max_timestamp_of(view);
-    if (!of_segment && of_segment.error().kind() == errc::not_found) continue;
-    if (!of_segment) return fail(of_segment.error());
-    latest = std::max(latest, *of_segment);
-  }
-  // Below the log start the largest may lie; then what is left has to be looked through from the top.
-  while (latest >= 0) {
-    auto found = offset_for_timestamp(latest);
-    if (!found || *found) return found;
-    auto lower = max_timestamp_from_start();
-    if (!lower) return fail(lower.error());
-    if (*lower < 0) return std::nullopt;
-    latest = *lower;
-  }
-  return std::nullopt;
+  auto latest = look([&]() -> result<std::int64_t> {
+    std::int64_t latest = -1;
+    for (const auto& view : all_views()) {
+      auto of_segment = max_timestamp_of(view);
+      if (!of_segment) return fail(of_segment.error());
+      latest = std::max(latest, *of_segment);
+    }
+    return latest;
+  });
+  if (!latest) return fail(latest.error());
+  if (*latest < 0) return std::nullopt;
+  auto found = offset_for_timestamp(*latest);
+  if (!found || *found) return found;
+  // The largest lies below the log start: what is left has to be looked through.
+  latest = look([&] { return max_timestamp_from_start(); });
+  if (!latest) return fail(latest.error());
+  if (*latest < 0) return std::nullopt;
+  return offset_for_timestamp(*latest);
 }
 
 result<std::int64_t> partition_log::max_timestamp_from_start() const {
@@ -317,10 +329,7 @@ result<std::int64_t> partition_log::max_timestamp_from_start() const {
   const std::int64_t start = log_start_offset();
   wire::scratch_buffer scratch;
   for (auto& view : all_views()) {
-    if (auto r = open_view(view); !r) {
-      if (r.error().kind() == errc::not_found) continue;
-      return fail(r.error());
-    }
+    if (auto r = open_view(view); !r) return fail(r.error());
     batch_scanner scan(*view.file, 0, view.size);
     while (scan.next() == batch_scanner::step::batch) {
       if (scan.header().last_offset() < start) continue;
@@ -342,29 +351,32 @@ result<std::int64_t> partition_log::max_timestamp_from_start() const {
 }
 
 result<> partition_log::verify() const {
-  for (auto& view : all_views()) {
-    if (auto r = open_view(view); !r) {
-      if (r.error().kind() == errc::not_found) continue;
-      return r;
+  return look([&]() -> result<> {
+    for (auto& view : all_views()) {
+      if (auto r = verify(view); !r) return r;
     }
-    batch_scanner scan(*view.file, 0, view.size, 1u << 20);
-    std::int64_t expected = view.in->base_offset;
-    while (true) {
-      const auto step = scan.next();
-      if (step == batch_scanner::step::end) break;
-      if (step == batch_scanner::step::failed) return fail(scan.failure());
-      std::string what = step == batch_scanner::step::damaged ? scan.damage() : std::string();
-      if (what.empty() && scan.header().base_offset < expected) what = "its offsets go back";
-      if (what.empty()) {
-        if (auto r = scan.check(); !r) what = r.error().message();
-      }
-      if (!what.empty())
-        return fail(errc::corrupt, fmt::format("{} is damaged at position {} (offset {}): {}",
-                                               view.file->path(), scan.position(), expected, what));
-      expected = scan.header().next_offset();
+    return {};
+  });
+}
+
+result<> partition_log::verify(segment_view& view) const {
+  if (auto r = open_view(view); !r) return r;
+  batch_scanner scan(*view.file, 0, view.size, 1u << 20);
+  std::int64_t expected = view.in->base_offset;
+  while (true) {
+    const auto step = scan.next();
+    if (step == batch_scanner::step::end) return {};
+    if (step == batch_scanner::step::failed) return fail(scan.failure());
+    std::string what = step == batch_scanner::step::damaged ? scan.damage() : std::string();
+    if (what.empty() && scan.header().base_offset < expected) what = "its offsets go back";
+    if (what.empty()) {
+      if (auto r = scan.check(); !r) what = r.error().message();
     }
+    if (!what.empty())
+      return fail(errc::corrupt, fmt::format("{} is damaged at position {} (offset {}): {}",
+                                             view.file->path(), scan.position(), expected, what));
+    expected = scan.header().next_offset();
   }
-  return {};
 }
 
 }  // namespace penstock::log

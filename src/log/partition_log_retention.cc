@@ -10,8 +10,9 @@
 
 namespace penstock::log {
 
-result<> partition_log::rename_dropped(const segment& s, dropped_files& into) {
+result<> partition_log::rename_dropped(const segment& s, dropped_files& into, bool keep_transaction_index) {
   for (const auto suffix : {suffix::log, suffix::index, suffix::time_index, suffix::transaction_index}) {
+    if (keep_transaction_index && suffix == suffix::transaction_index) continue;
     const std::string from = s.path(suffix), to = from + std::string(suffix::deleted);
     auto r = options_.files->rename(from, to);
     if (!r && r.error().kind() != errc::not_found) return r;
@@ -26,15 +27,15 @@ result<retention_result> partition_log::drop_segments(std::size_t count) {
   retention_result dropped;
   if (count == 0) return dropped;
   std::vector<segment_ptr> gone;
-  std::int64_t start = 0;
+  std::int64_t start = 0, first_base = 0;
   {
     std::lock_guard lock(mutex_);
     gone.assign(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
-    start = std::max(log_start_offset(), segments_[count]->base_offset);
+    first_base = segments_[count]->base_offset;
+    start = std::max(log_start_offset(), first_base);
   }
-  if (start > recovery_point()) {
-    if (auto r = flush(); !r) return fail(r.error());
-  }
+  // The snapshot at the new start stands in for what goes, so it must be on the disk, too.
+  if (auto r = flush(); !r) return fail(r.error());
   if (auto r = write_number_file(*options_.files, path(log_start_file), start); !r) return fail(r.error());
   {
     std::lock_guard lock(mutex_);
@@ -49,12 +50,26 @@ result<retention_result> partition_log::drop_segments(std::size_t count) {
   }
   dropped_files files{options_.clock->now(), {}};
   for (const auto& s : gone) {
+    s->retire();
     ++dropped.segments;
     dropped.bytes += s->size;
     if (auto r = rename_dropped(*s, files); !r) return fail(r.error());
   }
   dropped_.push_back(std::move(files));
+  if (auto r = remove_snapshots_below(first_base); !r) return fail(r.error());
   return dropped;
+}
+
+result<> partition_log::remove_snapshots_below(std::int64_t start) {
+  auto entries = options_.files->list(options_.directory);
+  if (!entries) return fail(entries.error());
+  for (const auto& e : *entries) {
+    const auto offset = offset_of_name(e.name, suffix::snapshot);
+    if (!offset || *offset >= start) continue;
+    auto r = options_.files->remove(path(e.name));
+    if (!r && r.error().kind() != errc::not_found) return r;
+  }
+  return {};
 }
 
 result<std::size_t> partition_log::expired_segments(const log_config& config) {

@@ -4,7 +4,7 @@
 //   <offset>.snapshot, big-endian: the state before <offset>
 //      0  i16  version 1
 //      2  u32  CRC-32C of everything behind it
-//      6  i32  producers, then for each 50 bytes:
+//      6  i32  producers, then for each 46 bytes:
 //              i64 id, i16 epoch, i32 last sequence, i64 last offset, i32 offset delta, i64 timestamp,
 //              i32 coordinator epoch, i64 first offset of the open transaction or -1
 // So far Kafka's own format, which keeps one batch a producer. Behind it, where Kafka's readers do not look,

@@ -29,7 +29,7 @@ result<> partition_log::recovery_run::run() {
   if (auto r = read_checkpoints(); !r) return r;
   if (auto r = open_segments(); !r) return r;
   bool clean = false;
-  if (log_.options_.clean_shutdown && !fresh_) {
+  if (log_.options_.clean_shutdown && !fresh_ && !failed_) {
     auto opened = open_clean();
     if (!opened) return fail(opened.error());
     clean = *opened;
@@ -122,8 +122,9 @@ result<bool> partition_log::recovery_run::open_clean() {
 
 result<> partition_log::recovery_run::open_unclean() {
   auto& all = segments();
-  std::size_t first = std::min(log_.floor_segment(recovery_point_), all.size() - 1);
-  if (rebuild_epochs_) first = 0;
+  // The segment that ends with the recovery point may have been closed after that sync, its indexes with it.
+  std::size_t first = log_.floor_segment(std::max<std::int64_t>(recovery_point_ - 1, 0));
+  if (rebuild_epochs_ || failed_) first = 0;
   if (!load_aborted(first)) {
     report_.remarks.push_back(
         fmt::format("{}: a transaction index is damaged: all are built again", log_.options_.directory));
@@ -151,6 +152,7 @@ result<> partition_log::recovery_run::open_unclean() {
     }
     if (i > first) {
       if (auto r = finish_segment(i - 1); !r) return r;
+      if (auto r = log_.write_snapshot(all[i]->base_offset); !r) return r;
     }
     if (auto r = walk(i); !r) return r;
   }
@@ -196,14 +198,17 @@ result<> partition_log::recovery_run::load_producers(std::int64_t before) {
     auto state = producer_state::decode(*bytes);
     if (!state) {
       report_.remarks.push_back(fmt::format("{} is damaged: an earlier one is used", path));
+      if (auto r = fs_.remove(path); !r) return r;
       continue;
     }
     log_.producers_ = std::move(*state);
     from = offset;
     break;
   }
-  if (from == before) return {};
-  return replay(from, log_.floor_segment(before));
+  if (from == before && !failed_) return {};
+  if (auto r = replay(from, log_.floor_segment(before)); !r) return r;
+  names_changed_ = true;
+  return log_.write_snapshot(before);
 }
 
 // Brings the producers' state from `from` up to the segment that will be walked, by headers alone.
@@ -258,6 +263,7 @@ result<> partition_log::recovery_run::walk(std::size_t i) {
   s.indexes = index_builder(s.base_offset);
   walked_aborted_.clear();
   std::int64_t expected = std::max(expected_, s.base_offset);
+  std::optional<std::uint64_t> first_unsynced;
   std::optional<batch_scanner> scan(std::in_place, *s.log, 0, *size, verify_chunk);
   while (true) {
     const auto step = scan->next();
@@ -270,6 +276,7 @@ result<> partition_log::recovery_run::walk(std::size_t i) {
       const bool whole = wire::crc_matches(*batch);
       if (whole && scan->header().base_offset >= expected) {
         note(s, scan->header(), scan->position(), *batch);
+        if (!first_unsynced && s.next_offset > recovery_point_) first_unsynced = scan->position();
         expected = s.next_offset;
         continue;
       }
@@ -286,6 +293,9 @@ result<> partition_log::recovery_run::walk(std::size_t i) {
   }
   report_.bytes_verified += s.size;
   expected_ = expected;
+  if (failed_ && first_unsynced) {
+    if (auto r = write_again(s, *first_unsynced); !r) return r;
+  }
   log_.aborted_.insert(log_.aborted_.end(), walked_aborted_.begin(), walked_aborted_.end());
   const std::string aborted_path = s.path(suffix::transaction_index);
   if (walked_aborted_.empty()) {
@@ -297,6 +307,17 @@ result<> partition_log::recovery_run::walk(std::size_t i) {
   if (auto r = write_whole_file(fs_, aborted_path, entries); !r) return r;
   log_.unsynced_files_.push_back(aborted_path);
   names_changed_ = true;
+  return {};
+}
+
+result<> partition_log::recovery_run::write_again(segment& s, std::uint64_t from) {
+  std::string buffer(verify_chunk, '\0');
+  while (from < s.size) {
+    auto got = s.log->read_at(from, {buffer.data(), std::min<std::uint64_t>(buffer.size(), s.size - from)});
+    if (!got) return fail(got.error());
+    if (auto r = s.log->write_at(from, std::string_view(buffer).substr(0, *got)); !r) return r;
+    from += *got;
+  }
   return {};
 }
 
@@ -316,12 +337,14 @@ result<> partition_log::recovery_run::sync_everything() {
   const std::int64_t end = log_.end_offset_;
   log_.recovery_point_ = std::min(recovery_point_, end);
   log_.directory_dirty_ |= names_changed_;
-  if (fresh_ && end == log_.recovery_point_) return {};
+  if (fresh_ && end == log_.recovery_point_ && !failed_) return {};
   const bool unsynced = std::any_of(segments().begin(), segments().end(),
                                     [](const segment_ptr& s) { return s->closed && !s->synced; });
-  if (end == recovery_point_ && !unsynced && !names_changed_) return {};
-  auto flushed = log_.flush_locked(true);
-  return flushed ? result<>() : result<>(fail(flushed.error()));
+  if (end == recovery_point_ && !unsynced && !names_changed_ && !failed_) return {};
+  if (auto flushed = log_.flush_locked(true); !flushed) return fail(flushed.error());
+  if (!failed_) return {};
+  if (auto r = fs_.remove(log_.path(failed_file)); !r) return r;
+  return fs_.sync_directory(log_.options_.directory);
 }
 
 }  // namespace penstock::log

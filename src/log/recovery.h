@@ -43,6 +43,7 @@ class partition_log::recovery_run {
   result<> finish_segment(std::size_t i);
   void note(segment& s, const wire::batch_header& header, std::uint64_t position, bytes_view batch);
   result<> sync_everything();
+  result<> write_again(segment& s, std::uint64_t from);
 
   // recovery_damage.cc
   struct damage {
@@ -73,6 +74,7 @@ class partition_log::recovery_run {
   bool fresh_ = false;  // no segment was there
   bool names_changed_ = false;
   bool rebuild_epochs_ = false;
+  bool failed_ = false;  // see failed_file
   bool precise_ = true;  // what is behind the recovery point was never promised
   std::int64_t recovery_point_ = 0;
   bool recovery_point_known_ = false;

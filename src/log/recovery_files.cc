@@ -112,7 +112,13 @@ result<> partition_log::recovery_run::finish_swap(std::int64_t base) {
 }
 
 result<> partition_log::recovery_run::read_checkpoints() {
-  auto point = log_.recovery_point_file_.load();
+  failed_ = fs_.exists(log_.path(failed_file));
+  if (failed_)
+    report_.remarks.push_back(
+        fmt::format("{}: an earlier write or sync failed: everything is verified and what was not "
+                    "synced is written again",
+                    log_.options_.directory));
+  auto point = log_.recovery_point_file_.load(failed_);
   if (!point) return fail(point.error());
   recovery_point_known_ = point->offset.has_value();
   recovery_point_ = point->offset.value_or(0);
@@ -152,6 +158,15 @@ result<> partition_log::recovery_run::drop_below_log_start() {
 
 result<> partition_log::recovery_run::open_segments() {
   if (auto r = drop_below_log_start(); !r) return r;
+  if (!logs_.empty() && logs_.begin()->first > log_.log_start_ && precise_ &&
+      recovery_point_ <= log_.log_start_) {
+    // Nothing had been synced yet, and the crash took the first file's name.
+    for (const auto& [base, entry] : logs_) {
+      report_.bytes_truncated += entry.size;
+      if (auto r = remove_segment_files(base); !r) return r;
+    }
+    logs_.clear();
+  }
   for (const auto& [base, entry] : logs_) {
     auto s = std::make_shared<segment>(fs_, log_.options_.directory, base);
     s->size = entry.size;
@@ -182,6 +197,7 @@ result<> partition_log::recovery_run::open_segments() {
 result<> partition_log::recovery_run::remove_snapshots_above(std::int64_t end) {
   for (const std::int64_t offset : snapshots_) {
     if (offset <= end) continue;
+    names_changed_ = true;  // of a history that is lost: it must not come back when the log has grown past it
     auto r = fs_.remove(log_.path(fmt::format("{:020}{}", offset, suffix::snapshot)));
     if (!r && r.error().kind() != errc::not_found) return r;
   }

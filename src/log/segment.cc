@@ -65,16 +65,24 @@ result<> write_whole_file(io::file_system& fs, const std::string& path, std::str
 }
 
 result<> segment::write_indexes(const index_builder& built) {
-  {
-    std::lock_guard lock(mutex_);
-    max_timestamp_ = built.max_timestamp();
-    files_.reset();
-  }
+  std::lock_guard lock(mutex_);
+  return write_indexes_locked(built);
+}
+
+result<> segment::write_indexes_locked(const index_builder& built) {
+  max_timestamp_ = built.max_timestamp();
+  files_.reset();
   if (auto r = write_whole_file(fs_, path(suffix::index), encode_index(built.offsets())); !r) return r;
   return write_whole_file(fs_, path(suffix::time_index), encode_index(built.times()));
 }
 
 result<> segment::rebuild_indexes(std::uint32_t index_interval_bytes) {
+  std::lock_guard lock(mutex_);
+  if (retired_) return fail(errc::not_found, fmt::format("{} was dropped", path(suffix::log)));
+  return rebuild_locked(index_interval_bytes);
+}
+
+result<> segment::rebuild_locked(std::uint32_t index_interval_bytes) {
   auto file = fs_.open(path(suffix::log), io::open_mode::read);
   if (!file) return fail(file.error());
   auto size = (*file)->size();
@@ -91,7 +99,14 @@ result<> segment::rebuild_indexes(std::uint32_t index_interval_bytes) {
     built.add(scan.header(), scan.position(), index_interval_bytes);
   }
   built.finish();
-  return write_indexes(built);
+  rebuilt_ = true;
+  if (auto r = write_indexes_locked(built); !r) return r;
+  for (const auto suffix : {suffix::index, suffix::time_index}) {
+    auto index = fs_.open(path(suffix), io::open_mode::read_write);
+    if (!index) return fail(index.error());
+    if (auto r = (*index)->sync(); !r) return r;
+  }
+  return {};
 }
 
 result<std::shared_ptr<const segment_files>> segment::open_files() {
@@ -121,26 +136,31 @@ result<std::shared_ptr<const segment_files>> segment::open_files() {
   auto last_time = open_index(suffix::time_index, time_entry{}, files->times, files->time_count);
   if (!last_time) return fail(last_time.error());
   const bool sensible = (!*last || ((*last)->plausible() && (*last)->position < *log_size)) &&
-                        (!*last_time || (*last_time)->plausible()) && !(*last && !*last_time);
+                        (!*last_time || (*last_time)->plausible()) &&
+                        (*last_time || *log_size == 0 || rebuilt_);
   if (!sensible) return fail(errc::corrupt, fmt::format("the indexes of {} are damaged", path(suffix::log)));
   max_timestamp_ = *last_time ? (*last_time)->timestamp_ms : -1;
   files->log = std::move(*log_file);
   return std::shared_ptr<const segment_files>(std::move(files));
 }
 
-result<std::shared_ptr<const segment_files>> segment::files(std::uint32_t index_interval_bytes) {
-  {
-    std::lock_guard lock(mutex_);
-    if (files_ != nullptr) return files_;
-    auto opened = open_files();
-    if (opened) files_ = *opened;
-    if (opened || opened.error().kind() != errc::corrupt) return opened;
-  }
-  if (auto r = rebuild_indexes(index_interval_bytes); !r) return fail(r.error());
-  std::lock_guard lock(mutex_);
+result<> segment::open_locked(std::uint32_t index_interval_bytes) {
+  if (files_ != nullptr) return {};
+  if (retired_) return fail(errc::not_found, fmt::format("{} was dropped", path(suffix::log)));
   auto opened = open_files();
-  if (opened) files_ = *opened;
-  return opened;
+  if (!opened && opened.error().kind() == errc::corrupt) {
+    if (auto r = rebuild_locked(index_interval_bytes); !r) return r;
+    opened = open_files();
+  }
+  if (!opened) return fail(opened.error());
+  files_ = std::move(*opened);
+  return {};
+}
+
+result<std::shared_ptr<const segment_files>> segment::files(std::uint32_t index_interval_bytes) {
+  std::lock_guard lock(mutex_);
+  if (auto r = open_locked(index_interval_bytes); !r) return fail(r.error());
+  return files_;
 }
 
 void segment::release_files() {
@@ -148,13 +168,16 @@ void segment::release_files() {
   files_.reset();
 }
 
-result<std::int64_t> segment::max_timestamp(std::uint32_t index_interval_bytes) {
-  {
-    std::lock_guard lock(mutex_);
-    if (max_timestamp_) return *max_timestamp_;
-  }
-  if (auto opened = files(index_interval_bytes); !opened) return fail(opened.error());
+void segment::retire() {
   std::lock_guard lock(mutex_);
+  retired_ = true;
+}
+
+result<std::int64_t> segment::max_timestamp(std::uint32_t index_interval_bytes) {
+  std::lock_guard lock(mutex_);
+  if (!max_timestamp_) {
+    if (auto r = open_locked(index_interval_bytes); !r) return fail(r.error());
+  }
   return *max_timestamp_;
 }
 

@@ -79,6 +79,8 @@ class segment {
   /// The files of a closed segment, opened and with indexes that make sense: they are built again where not.
   /// Any thread. Errors: not_found when the segment was deleted; io; corrupt.
   result<std::shared_ptr<const segment_files>> files(std::uint32_t index_interval_bytes);
+  /// From now on its files belong to no one or to another segment: they are not opened any more.
+  void retire();
   /// Lets go of the open files; readers that hold them keep them.
   void release_files();
   /// The largest timestamp of a closed segment, -1 when its records have none.
@@ -86,19 +88,23 @@ class segment {
 
   /// Writes the indexes of `built` to their files and remembers its largest timestamp. Syncs nothing.
   result<> write_indexes(const index_builder& built);
-  /// Reads the whole segment and writes its indexes anew.
+  /// Reads the whole segment, writes its indexes anew and syncs them.
   result<> rebuild_indexes(std::uint32_t index_interval_bytes);
   /// Syncs the .log and everything beside it that exists.
   result<> sync_closed(io::file& log_file);
 
  private:
   static std::uint64_t next_id() noexcept;
+  result<> write_indexes_locked(const index_builder& built);
+  result<> rebuild_locked(std::uint32_t index_interval_bytes);
+  result<> open_locked(std::uint32_t index_interval_bytes);
   result<std::shared_ptr<const segment_files>> open_files();
 
   io::file_system& fs_;
   std::string directory_;
-  std::mutex
-      mutex_;  // of the two below; may be held over I/O, and is never taken under the log's lock for long
+  std::mutex mutex_;  // of those below; held over I/O, so never waited for under the log's lock
+  bool retired_ = false;
+  bool rebuilt_ = false;  // an empty time index is right: the records have no timestamps
   std::shared_ptr<const segment_files> files_;
   std::optional<std::int64_t> max_timestamp_;
 };
