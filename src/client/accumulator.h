@@ -77,8 +77,11 @@ struct partition_queue {
     std::int16_t producer_epoch = -1;
     std::int32_t next_sequence = 0;
     bool unresolved = false;  ///< a batch with a sequence failed; the broker may expect that sequence still
-    bool restart = false;     ///< sequences begin again, under a new epoch, once nothing is in flight
-    bool ready = false;       ///< stands in the sender's list
+    /// The broker has acknowledged a batch of this epoch. Before, it would take any sequence for the first
+    /// one, so that a second batch under way could get in front of a first that failed: only one is sent.
+    bool established = false;
+    bool restart = false;  ///< sequences begin again, under a new epoch, once nothing is in flight
+    bool ready = false;    ///< stands in the sender's list
     std::int32_t leader = -1;
     std::uint64_t leader_as_of = 0;  ///< the metadata's version
     io::instant not_before{};

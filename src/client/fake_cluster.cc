@@ -327,7 +327,9 @@ wire::produce_response::partition_produce_response fake_cluster::append_produced
       return out;
     }
     const bool first = header->producer_epoch > state.epoch;
-    if (header->base_sequence != (first ? 0 : state.next_sequence)) {
+    // A producer that the partition does not know may begin with any sequence, as in Kafka.
+    const bool any = state.epoch < 0;
+    if (!any && header->base_sequence != (first ? 0 : state.next_sequence)) {
       out.error_code = code(error_code::out_of_order_sequence_number);
       return out;
     }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "client/offsets.h"
+#include "client/section_end.h"
 #include "wire/error_code.h"
 
 namespace penstock::client {
@@ -21,21 +22,6 @@ constexpr std::size_t kept_scratch = 64;
 
 std::string name_of(const kafka::topic_partition& tp) {
   return fmt::format("topic '{}', partition {}", tp.topic, tp.partition);
-}
-
-// Where to fetch next after a record section: behind its last whole batch. Looks at headers only.
-std::int64_t end_of(bytes_view section, std::int64_t from) noexcept {
-  for (;;) {
-    const auto size = wire::peek_total_size(section);
-    if (size == 0 || size > section.size()) return from;
-    const auto base = base::load_be<std::int64_t>(section.data());
-    // A message of the formats before batches has the offset of its last record.
-    const bool batch = wire::peek_magic(section) == 2 && size >= wire::batch_overhead;
-    const std::int64_t last_delta = batch ? base::load_be<std::int32_t>(section.data() + 23) : 0;
-    if (last_delta >= 0 && base >= 0 && base < INT64_MAX - last_delta - 1)
-      from = std::max(from, base + last_delta + 1);
-    section.remove_prefix(size);
-  }
 }
 
 }  // namespace
@@ -389,7 +375,7 @@ void fetcher::take_records(const partition_ptr& p, const wire::fetch_response::p
     std::sort(s.aborted.begin(), s.aborted.end(),
               [](const auto& a, const auto& b) { return a.first_offset < b.first_offset; });
   }
-  p->next_fetch = end_of(data.records.bytes, p->next_fetch);
+  p->next_fetch = end_of_section(data.records.bytes, p->next_fetch);
   if (p->paused) {
     p->parked.push_back(std::move(s));
   } else {

@@ -180,6 +180,18 @@ TEST_F(a_producer, keeps_the_order_when_a_batch_in_the_middle_must_be_repeated) 
   EXPECT_EQ(kafka.values("t", 0), values);
 }
 
+TEST_F(a_producer, lets_nothing_get_in_front_of_the_first_batch) {
+  start();
+  kafka.script(api_key::produce, [](const seen_request& r) {
+    return produce_error(r, error_code::unknown_topic_or_partition);
+  });
+  const auto values = numbered(0, 100);
+  send_all(values);
+  auto flushed = flush();
+  ASSERT_TRUE(flushed) << flushed.error().message();
+  EXPECT_EQ(kafka.values("t", 0), values);
+}
+
 TEST_F(a_producer, follows_the_leader) {
   start();
   send_all(numbered(0, 50));

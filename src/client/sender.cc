@@ -146,6 +146,7 @@ std::int32_t sender::leader_of(partition_queue& q) {
 
 // Whether the partition has a batch that may go out now. Takes the partition off the list when it has none.
 bool sender::wants_to_send(partition_queue& q) {
+  if (idempotent_ && !q.send.established && q.send.in_flight > 0) return false;
   if (!q.send.retry.empty()) {
     if (q.send.in_flight > 0) return false;  // those under way come back first
     if (q.send.not_before > cluster_.now()) {
@@ -439,6 +440,7 @@ void sender::restart_sequences(partition_queue& q) {
   auto& s = q.send;
   s.restart = false;
   s.unresolved = false;
+  s.established = false;
   s.next_sequence = 0;
   for (const auto& b : s.retry) {
     b->producer_id = s.producer_id;
@@ -451,6 +453,7 @@ void sender::restart_sequences(partition_queue& q) {
 
 void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp) {
   b->queue->send.failures = 0;
+  b->queue->send.established = true;
   const auto records = b->builder.record_count();
   counters_.acknowledged += static_cast<std::uint64_t>(records);
   ++counters_.batches;
