@@ -39,16 +39,24 @@ result<> partition_log::recovery_run::run() {
   }
   const segment& last = *segments().back();
   log_.end_offset_ = last.next_offset;
-  // The crash may have taken what delete_records had dropped anyway.
   if (log_.log_start_ > last.next_offset) {
-    auto made = log_.create_segment(log_.log_start_);
-    if (!made) return fail(made.error());
-    segments().assign(1, *made);
-    log_.end_offset_ = log_.log_start_.load();
-    names_changed_ = true;
+    if (auto r = begin_at_log_start(); !r) return r;
   }
   log_.stable_offset_ = log_.producers_.first_open_offset().value_or(log_.end_offset_);
   return sync_everything();
+}
+
+// The crash took records that delete_records had dropped anyway. The next open removes the old segments.
+result<> partition_log::recovery_run::begin_at_log_start() {
+  const std::int64_t start = log_.log_start_;
+  const std::string snapshot = log_.path(fmt::format("{:020}{}", start, suffix::snapshot));
+  if (auto r = io::write_file_atomically(fs_, snapshot, log_.producers_.encode()); !r) return r;
+  auto made = log_.create_segment(start);
+  if (!made) return fail(made.error());
+  segments().assign(1, *made);
+  log_.end_offset_ = start;
+  names_changed_ = true;
+  return {};
 }
 
 result<> partition_log::recovery_run::load_aborted(std::size_t count) {
@@ -142,13 +150,20 @@ result<> partition_log::recovery_run::open_unclean() {
   if (auto r = load_producers(all[first]->base_offset); !r) return r;
   if (first == 0) expected_ = all.front()->base_offset;
   for (std::size_t i = first; i < all.size(); ++i) {
-    if (expected_ >= 0 && i > first && expected_ < all[i]->base_offset) {
-      const damage gap{i, 0, expected_,
-                       fmt::format("the records from offset {} to {} are missing before it", expected_,
-                                   all[i]->base_offset - 1)};
-      auto cut = handle(gap);
+    if (i > first && expected_ != all[i]->base_offset) {
+      const std::int64_t base = all[i]->base_offset;
+      const damage seam{
+          i, 0, expected_,
+          expected_ < base
+              ? fmt::format("the records from offset {} to {} are missing before it", expected_, base - 1)
+              : fmt::format("the segment before it ends with offset {}", expected_)};
+      auto cut = handle(seam);
       if (!cut) return fail(cut.error());
       if (*cut) break;
+      if (expected_ > base) {  // an overlap was left out as a whole
+        --i;
+        continue;
+      }
     }
     if (i > first) {
       if (auto r = finish_segment(i - 1); !r) return r;

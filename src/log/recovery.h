@@ -33,6 +33,7 @@ class partition_log::recovery_run {
   result<> remove_snapshots_above(std::int64_t end);
 
   // recovery.cc: content
+  result<> begin_at_log_start();
   result<bool> open_clean();
   result<> open_unclean();
   result<> check_closed(std::size_t i);
@@ -52,6 +53,7 @@ class partition_log::recovery_run {
     std::int64_t expected;   // the offset that should be there
     std::string what;
   };
+  bool at_seam(const damage& d);
   result<bool> is_torn_tail(const damage& d);
   /// True: everything from there on is cut off. False: what could be saved is in place, go on at the
   /// position.

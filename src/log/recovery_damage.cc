@@ -31,6 +31,11 @@ std::string empty_batches(std::int64_t first, std::int64_t end, std::int32_t lea
 
 }  // namespace
 
+// Not bytes within the segment are wrong, but that it does not begin where the one before it ends.
+bool partition_log::recovery_run::at_seam(const damage& d) {
+  return d.in > 0 && d.position == 0 && d.expected != segments()[d.in]->base_offset;
+}
+
 result<bool> partition_log::recovery_run::is_torn_tail(const damage& d) {
   if (recovery_point_known_ && d.expected < recovery_point_) return false;
   if (precise_) return true;
@@ -45,8 +50,7 @@ result<bool> partition_log::recovery_run::is_torn_tail(const damage& d) {
     }
     auto size = file->size();
     if (!size) return fail(size.error());
-    const bool gap = d.position == 0 && d.expected < s.base_offset;
-    auto found = find_batch(*file, i == d.in && !gap ? d.position + 1 : 0, *size, d.expected);
+    auto found = find_batch(*file, i == d.in && !at_seam(d) ? d.position + 1 : 0, *size, d.expected);
     if (!found) return fail(found.error());
     if (*found) return false;
   }
@@ -71,10 +75,10 @@ result<bool> partition_log::recovery_run::handle(const damage& d) {
 }
 
 result<> partition_log::recovery_run::cut_off(const damage& d) {
-  const bool gap = d.position == 0 && d.expected < segments()[d.in]->base_offset;
-  const std::size_t keep = gap ? d.in : d.in + 1;
+  const bool seam = at_seam(d);
+  const std::size_t keep = seam ? d.in : d.in + 1;
   std::uint64_t dropped = 0;
-  if (!gap) {
+  if (!seam) {
     segment& s = *segments()[d.in];
     auto size = s.log->size();
     if (!size) return fail(size.error());
@@ -110,8 +114,12 @@ result<> partition_log::recovery_run::fill_gap(segment& s, std::int64_t first, s
 // Writes the segment anew without the damaged bytes; it takes the old one's place in one step.
 result<> partition_log::recovery_run::leave_out(const damage& d) {
   segment& s = *segments()[d.in];
-  if (d.position == 0 && d.expected < s.base_offset)
-    return fill_gap(*segments()[d.in - 1], d.expected, s.base_offset);
+  if (at_seam(d)) {
+    if (d.expected < s.base_offset) return fill_gap(*segments()[d.in - 1], d.expected, s.base_offset);
+    if (auto r = remove_segment_files(s.base_offset); !r) return r;
+    segments().erase(segments().begin() + static_cast<std::ptrdiff_t>(d.in));
+    return {};
+  }
   auto size = s.log->size();
   if (!size) return fail(size.error());
   auto next = find_batch(*s.log, d.position + 1, *size, d.expected);

@@ -147,9 +147,16 @@ result<> partition_log::recovery_run::read_checkpoints() {
   return {};
 }
 
+// Only if a snapshot stands in for what the segments tell of their producers. A segment that retention
+// dropped may be back, with holes around it; then the snapshot is there for certain.
 result<> partition_log::recovery_run::drop_below_log_start() {
-  const std::int64_t start = log_.log_start_;
-  while (logs_.size() > 1 && std::next(logs_.begin())->first <= start) {
+  const auto above = logs_.upper_bound(log_.log_start_);
+  if (above == logs_.begin() || std::prev(above) == logs_.begin()) return {};
+  const auto first = std::prev(above);
+  auto snapshot =
+      io::read_file(fs_, log_.path(fmt::format("{:020}{}", first->first, suffix::snapshot)), 1u << 30);
+  if (!snapshot || !producer_state::decode(*snapshot)) return {};
+  while (logs_.begin() != first) {
     if (auto r = remove_segment_files(logs_.begin()->first); !r) return r;
     logs_.erase(logs_.begin());
   }

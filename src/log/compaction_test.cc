@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "log/test_support.h"
+
+namespace penstock::log {
+namespace {
+
+using namespace testing;
+
+class Compaction : public ::testing::Test {
+ protected:
+  static log_config config() {
+    log_config c{.segment_bytes = 300, .index_interval_bytes = 50};
+    c.retention_age = std::chrono::milliseconds(-1);
+    c.cleanup_delete = false;
+    c.cleanup_compact = true;
+    c.delete_retention = std::chrono::seconds(10);
+    return c;
+  }
+  void SetUp() override { log_ = must_open(options_for(fs_, clock_, config())); }
+  void put(const std::string& key, std::optional<std::string> value) {
+    must_append(*log_, make_batch({{key, std::move(value), clock_.wall_ms()}}));
+  }
+  /// Moves everything before into closed segments.
+  void fill_segment() {
+    for (int i = 0; i < 8; ++i) put("filler", "f");
+  }
+  std::vector<std::int64_t> offsets_of(const std::string& key) {
+    std::vector<std::int64_t> offsets;
+    for (const auto& r : read_all(*log_, log_->log_start_offset())) {
+      if (r.record.key == key) offsets.push_back(r.offset);
+    }
+    return offsets;
+  }
+
+  io::simulated_file_system fs_{5};
+  io::manual_clock clock_;
+  std::unique_ptr<partition_log> log_;
+};
+
+TEST_F(Compaction, KeepsTheLastOfEachKeyAtItsOffset) {
+  for (int i = 0; i < 30; ++i) put("k" + std::to_string(i % 3), "v" + std::to_string(i));
+  fill_segment();
+  const std::int64_t end = log_->end_offset();
+  auto done = log_->compact();
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_TRUE(done->ran);
+  EXPECT_LT(done->bytes_after, done->bytes_before);
+  EXPECT_EQ(offsets_of("k0"), std::vector<std::int64_t>{27});
+  EXPECT_EQ(offsets_of("k1"), std::vector<std::int64_t>{28});
+  EXPECT_EQ(offsets_of("k2"), std::vector<std::int64_t>{29});
+  EXPECT_EQ(log_->end_offset(), end);
+  // Any offset may be asked for, removed or not.
+  for (std::int64_t from = 0; from < end; ++from) EXPECT_EQ(read_all(*log_, from).back().offset, end - 1);
+  auto slice = log_->read({.offset = 3});
+  ASSERT_TRUE(slice);
+  EXPECT_GT(slice->length, 0u);
+  // Clean enough now.
+  EXPECT_FALSE(log_->compact()->ran);
+}
+
+TEST_F(Compaction, IsOnlyForCompactedTopics) {
+  log_->set_config({.segment_bytes = 300});
+  for (int i = 0; i < 30; ++i) put("k", "v");
+  EXPECT_FALSE(log_->compact(true)->ran);
+}
+
+TEST_F(Compaction, TombstonesGoAfterTheirRetention) {
+  put("gone", "once");
+  put("gone", std::nullopt);
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  EXPECT_EQ(offsets_of("gone"), std::vector<std::int64_t>{1});
+  const auto stamp = read_all(*log_, 1).front().record.timestamp_ms;
+  EXPECT_EQ(stamp, clock_.wall_ms());  // the horizon in the batch leaves timestamps as they were
+  clock_.advance(std::chrono::seconds(9));
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  EXPECT_EQ(offsets_of("gone"), std::vector<std::int64_t>{1});
+  clock_.advance(std::chrono::seconds(2));
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  EXPECT_TRUE(offsets_of("gone").empty());
+}
+
+TEST_F(Compaction, TheMinimalLagProtectsYoungRecords) {
+  auto c = config();
+  c.min_compaction_lag = std::chrono::seconds(5);
+  log_->set_config(c);
+  for (int i = 0; i < 10; ++i) put("k", "v");
+  fill_segment();
+  EXPECT_FALSE(log_->compact()->ran);
+  clock_.advance(std::chrono::seconds(6));
+  EXPECT_TRUE(log_->compact()->ran);
+}
+
+TEST_F(Compaction, CompressedBatchesAndHeadersStayWhole) {
+  std::vector<test_record> records;
+  for (int i = 0; i < 20; ++i)
+    records.push_back({"k" + std::to_string(i % 7), std::string(20, 'x'), 1'000 + i});
+  for (const auto codec : {compression::gzip, compression::snappy, compression::lz4, compression::zstd})
+    must_append(*log_, make_batch(records, {.codec = codec}));
+  fill_segment();
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  ASSERT_TRUE(log_->verify());
+  for (int k = 0; k < 7; ++k) {
+    const auto offsets = offsets_of("k" + std::to_string(k));
+    ASSERT_EQ(offsets.size(), 1u);
+    EXPECT_EQ(offsets[0] % 20 % 7, k);
+    EXPECT_GE(offsets[0], 60 + 13);
+  }
+}
+
+TEST_F(Compaction, TransactionsAreLeftAlone) {
+  const auto data = [&](std::int32_t sequence) {
+    return make_batch(
+        {{"t", "v", clock_.wall_ms()}},
+        {.producer_id = 3, .producer_epoch = 0, .base_sequence = sequence, .transactional = true});
+  };
+  must_append(*log_, data(0));
+  must_append(*log_, data(1));
+  fill_segment();
+  EXPECT_FALSE(log_->compact(true)->ran);  // open: nothing behind its begin may be touched
+  wire::scratch_buffer marker;
+  wire::append_marker_batch({wire::marker_type::commit, 0}, 3, 0, clock_.wall_ms(), 0, marker);
+  must_append(*log_, std::string(marker.view()), {.check_producer = false});
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  EXPECT_EQ(offsets_of("t"), (std::vector<std::int64_t>{0, 1}));
+}
+
+TEST_F(Compaction, AProducersLastSequenceOutlivesItsRecord) {
+  must_append(*log_, make_batch({{"a", "1", clock_.wall_ms()}},
+                                {.producer_id = 1, .producer_epoch = 0, .base_sequence = 0}));
+  put("a", "2");
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  EXPECT_EQ(offsets_of("a"), std::vector<std::int64_t>{1});
+  log_.reset();
+  // Without any snapshot the state comes from the batches alone.
+  auto entries = fs_.list(directory);
+  for (const auto& e : *entries) {
+    if (!e.name.ends_with(".snapshot")) continue;
+    ASSERT_TRUE(fs_.remove(std::string(directory) + "/" + e.name));
+  }
+  log_ = must_open(options_for(fs_, clock_, config()));
+  auto again = must_append(*log_, make_batch({{"a", "1", clock_.wall_ms()}},
+                                             {.producer_id = 1, .producer_epoch = 0, .base_sequence = 0}));
+  EXPECT_EQ(again.status, append_status::duplicate);
+  EXPECT_EQ(again.base_offset, 0);
+}
+
+TEST_F(Compaction, HeldSlicesStayReadable) {
+  for (int i = 0; i < 30; ++i) put("k", "v" + std::to_string(i));
+  fill_segment();
+  auto held = log_->read({.offset = 0});
+  ASSERT_TRUE(held);
+  const std::string before = bytes_of(*held);
+  ASSERT_TRUE(log_->compact(true)->ran);
+  clock_.advance(std::chrono::minutes(2));
+  ASSERT_TRUE(log_->remove_deleted_files());
+  EXPECT_EQ(bytes_of(*held), before);
+}
+
+}  // namespace
+}  // namespace penstock::log
