@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -36,18 +35,23 @@ std::optional<endpoint> parse_endpoint(std::string_view text) {
   return e;
 }
 
-const CLI::Validator is_endpoint(
-    [](const std::string& text) {
-      return parse_endpoint(text) ? std::string() : "\"" + text + "\" is not HOST:PORT";
-    },
-    "HOST:PORT");
+std::string complain_unless_endpoint(const std::string& text) {
+  return parse_endpoint(text) ? std::string() : "\"" + text + "\" is not HOST:PORT";
+}
 
 struct options {
   broker_options broker;
   std::string listen = "127.0.0.1:9092";
   std::string advertise;
+  std::string flush = "interval";
   std::int64_t flush_interval_ms = 100;
+  bool no_auto_create = false;
 };
+
+flush_policy parse_policy(std::string_view name) {
+  if (name == "none") return flush_policy::none;
+  return name == "each" ? flush_policy::each : flush_policy::interval;
+}
 
 void set_endpoints(options& o) {
   const auto listen = *parse_endpoint(o.listen);
@@ -61,6 +65,8 @@ void set_endpoints(options& o) {
 
 result<> run(options o) {
   set_endpoints(o);
+  o.broker.auto_create_topics = !o.no_auto_create;
+  o.broker.flush = parse_policy(o.flush);
   o.broker.flush_interval = std::chrono::milliseconds(o.flush_interval_ms);
   io::event_loop loop;
   // Before the start, so that a signal that comes meanwhile ends it as well.
@@ -78,30 +84,28 @@ result<> run(options o) {
 
 }  // namespace
 
-void add_broker(CLI::App& app, action& chosen) {
+void add_broker(command root) {
   auto o = std::make_shared<options>();
-  auto* c = app.add_subcommand("broker", "Run a durable single-node broker until SIGINT or SIGTERM");
-  c->add_option("--dir", o->broker.directory, "where it keeps everything; made if needed")->required();
-  c->add_option("--listen", o->listen, "address to listen on; port 0 picks a free one")
-      ->check(is_endpoint)
-      ->capture_default_str();
-  c->add_option("--advertise", o->advertise, "address that clients are told (default: the one listened on)")
-      ->check(is_endpoint);
-  c->add_option("--partitions", o->broker.default_partitions, "of topics made without a number")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  c->add_flag("!--no-auto-create", o->broker.auto_create_topics, "unknown topics are not made on first use");
-  const std::map<std::string, flush_policy> policies{
-      {"none", flush_policy::none}, {"interval", flush_policy::interval}, {"each", flush_policy::each}};
-  c->add_option("--flush", o->broker.flush, "when records are forced to disk: none, interval, each")
-      ->transform(CLI::CheckedTransformer(policies))
-      ->default_str("interval");
-  c->add_option("--flush-interval-ms", o->flush_interval_ms)
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  c->add_flag("--clamp-replication", o->broker.clamp_replication,
-              "accept any replication factor and keep one copy");
-  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+  auto c = root.add("broker", "Run a durable single-node broker until SIGINT or SIGTERM");
+  c.value("--dir", o->broker.directory, "where it keeps everything; made if needed").required();
+  c.value("--listen", o->listen, "address to listen on; port 0 picks a free one")
+      .check(complain_unless_endpoint)
+      .shows_default();
+  c.value("--advertise", o->advertise, "address that clients are told (default: the one listened on)")
+      .check(complain_unless_endpoint);
+  c.value("--partitions", o->broker.default_partitions, "of topics made without a number")
+      .between(1, 10'000)
+      .shows_default();
+  c.flag("--no-auto-create", o->no_auto_create, "unknown topics are not made on first use");
+  c.value("--flush", o->flush, "when records are forced to the disk")
+      .one_of({"none", "interval", "each"})
+      .shows_default();
+  c.value("--flush-interval-ms", o->flush_interval_ms, "of --flush interval")
+      .between(1, 3'600'000)
+      .shows_default();
+  c.flag("--clamp-replication", o->broker.clamp_replication,
+         "accept any replication factor and keep one copy");
+  c.run([o] { return run(*o); });
 }
 
 }  // namespace penstock::tools

@@ -3,37 +3,30 @@
 #pragma once
 
 #include <penstock/kafka/settings.h>
-#include <penstock/result.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
-#include <functional>
 #include <string>
+#include <vector>
+
+#include "arguments.h"
 
 namespace penstock::tools {
 
-/// What the command line asked for. main runs it, prints its error as one sentence and exits with 1.
-using action = std::function<result<>()>;
-
-/// Each adds its command to `app`; when it is the one asked for, parsing sets `chosen`.
-void add_broker(CLI::App& app, action& chosen);
-void add_topic(CLI::App& app, action& chosen);
-void add_produce(CLI::App& app, action& chosen);
-void add_consume(CLI::App& app, action& chosen);
-void add_group(CLI::App& app, action& chosen);
-void add_perf_produce(CLI::App& perf, action& chosen);
-void add_perf_consume(CLI::App& perf, action& chosen);
+/// Each adds its command.
+void add_broker(command root);
+void add_topic(command root);
+void add_produce(command root);
+void add_consume(command root);
+void add_group(command root);
+void add_perf_produce(command perf);
+void add_perf_consume(command perf);
 
 /// `--brokers`, which every command that talks to a cluster has.
-inline void add_brokers(CLI::App& command, std::string& brokers) {
-  command.add_option("--brokers,-b", brokers, "host:port of one or more brokers, with commas between")
-      ->required();
+inline void add_brokers(command c, std::string& brokers) {
+  c.value("--brokers,-b", brokers, "host:port of one or more brokers, with commas between").required();
 }
 
-inline const CLI::IsMember& codec_names() {
-  static const CLI::IsMember names({"none", "gzip", "snappy", "lz4", "zstd"});
-  return names;
-}
+inline std::vector<std::string> codec_names() { return {"none", "gzip", "snappy", "lz4", "zstd"}; }
 
 /// A person waits for the answer: shorter deadlines than a service wants.
 inline kafka::connection_settings patience() {

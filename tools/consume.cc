@@ -157,29 +157,26 @@ result<> run(const options& o) {
 
 }  // namespace
 
-void add_consume(CLI::App& app, action& chosen) {
+void add_consume(command root) {
   auto o = std::make_shared<options>();
-  auto* c = app.add_subcommand("consume", "Print records until SIGINT or SIGTERM, or as many as asked for");
-  add_brokers(*c, o->brokers);
-  c->add_option("--topic,-t", o->topic)->required();
-  c->add_flag("--from-beginning", o->from_beginning,
-              "start at the first record (of a group: where it has committed nothing)");
-  c->add_option("--count,-c", o->count, "stop after so many records")->check(CLI::PositiveNumber);
-  c->add_option(
-       "--format,-f", o->format,
-       "%t topic, %p partition, %o offset, %k key, %s value, %T timestamp, %h headers, %K and %S the "
-       "lengths of key and value, \\n \\t \\xHH")
-      ->capture_default_str()
-      ->check([](const std::string& text) {
+  auto c = root.add("consume", "Print records until SIGINT or SIGTERM, or as many as asked for");
+  add_brokers(c, o->brokers);
+  c.value("--topic,-t", o->topic, "").required();
+  c.flag("--from-beginning", o->from_beginning,
+         "start at the first record (of a group: where it has committed nothing)");
+  c.value("--count,-c", o->count, "stop after so many records").between(1, any_amount);
+  c.value("--format,-f", o->format,
+          "%t topic, %p partition, %o offset, %k key, %s value, %T timestamp, %h headers, %K and %S the "
+          "lengths of key and value, \\n \\t \\xHH")
+      .check([](const std::string& text) {
         const auto parsed = record_format::parse(text);
         return parsed ? std::string() : parsed.error().message();
-      });
-  auto* group = c->add_option("--group,-g", o->group, "share the partitions with the group's other members");
-  c->add_option("--partition,-p", o->partition, "this one only")
-      ->check(CLI::NonNegativeNumber)
-      ->excludes(group);
-  c->add_flag("--until-end,-e", o->until_end, "stop at what is the end of the topic now")->excludes(group);
-  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+      })
+      .shows_default();
+  const auto group = c.value("--group,-g", o->group, "share the partitions with the group's other members");
+  c.value("--partition,-p", o->partition, "this one only").between(0, 1'000'000).excludes(group);
+  c.flag("--until-end,-e", o->until_end, "stop at what is the end of the topic now").excludes(group);
+  c.run([o] { return run(*o); });
 }
 
 }  // namespace penstock::tools

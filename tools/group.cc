@@ -81,17 +81,16 @@ result<> describe(const options& o) {
 
 }  // namespace
 
-void add_group(CLI::App& app, action& chosen) {
+void add_group(command root) {
   auto o = std::make_shared<options>();
-  auto* group = app.add_subcommand("group", "List and describe consumer groups");
-  group->require_subcommand(1);
-  auto* c = group->add_subcommand("list", "The names of the groups, one a line");
-  add_brokers(*c, o->brokers);
-  c->callback([&chosen, o] { chosen = [o] { return list(*o); }; });
-  c = group->add_subcommand("describe", "Members, committed offsets and how far they are behind");
-  c->add_option("NAME", o->name)->required();
-  add_brokers(*c, o->brokers);
-  c->callback([&chosen, o] { chosen = [o] { return describe(*o); }; });
+  auto group = root.add("group", "List and describe consumer groups");
+  auto c = group.add("list", "The names of the groups, one a line");
+  add_brokers(c, o->brokers);
+  c.run([o] { return list(*o); });
+  c = group.add("describe", "Members, committed offsets and how far they are behind");
+  c.value("NAME", o->name, "").required();
+  add_brokers(c, o->brokers);
+  c.run([o] { return describe(*o); });
 }
 
 }  // namespace penstock::tools

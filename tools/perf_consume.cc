@@ -76,21 +76,19 @@ result<> run(const options& o) {
 
 }  // namespace
 
-void add_perf_consume(CLI::App& perf, action& chosen) {
+void add_perf_consume(command perf) {
   auto o = std::make_shared<options>();
-  auto* c = perf.add_subcommand("consume", "Read a topic from its beginning as fast as it comes");
-  add_brokers(*c, o->brokers);
-  c->add_option("--topic,-t", o->topic)->required();
-  c->add_option("--records", o->records, "stop after at least so many")
-      ->required()
-      ->check(CLI::PositiveNumber);
-  c->add_option("--partition-bytes", o->partition_bytes, "max.partition.fetch.bytes")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  c->add_option("--idle-seconds", o->idle_seconds, "give up when nothing came for so long")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+  auto c = perf.add("consume", "Read a topic from its beginning as fast as it comes");
+  add_brokers(c, o->brokers);
+  c.value("--topic,-t", o->topic, "").required();
+  c.value("--records", o->records, "stop after at least so many").required().between(1, any_amount);
+  c.value("--partition-bytes", o->partition_bytes, "max.partition.fetch.bytes")
+      .between(1, 1 << 30)
+      .shows_default();
+  c.value("--idle-seconds", o->idle_seconds, "give up when nothing came for so long")
+      .between(1, 86'400)
+      .shows_default();
+  c.run([o] { return run(*o); });
 }
 
 }  // namespace penstock::tools

@@ -21,11 +21,11 @@ struct options {
   std::string brokers;
   std::string topic;
   std::int64_t records = 0;
-  std::size_t size = 100;
+  std::int64_t size = 100;
   std::int64_t keys = 0;
   std::string codec = "none";
   std::string acks = "all";
-  std::size_t batch_size = 256 * 1024;
+  std::int64_t batch_size = 256 * 1024;
   std::int64_t linger_ms = 5;
 };
 
@@ -52,7 +52,7 @@ std::vector<std::string> make_keys(std::int64_t count) {
 
 /// Sends them all; returns the bytes of keys and values.
 result<std::int64_t> send_all(const options& o, kafka::producer& producer, const interruption& stop) {
-  const auto values = make_values(o.size);
+  const auto values = make_values(static_cast<std::size_t>(o.size));
   const auto keys = make_keys(o.keys);
   std::array<kafka::record_to_send, run_length> run;
   std::int64_t bytes = 0;
@@ -75,13 +75,14 @@ result<std::int64_t> send_all(const options& o, kafka::producer& producer, const
 }
 
 result<> run(const options& o) {
+  const auto batch_size = static_cast<std::size_t>(o.batch_size);
   auto producer =
       kafka::producer::create({.bootstrap_servers = o.brokers,
                                .acks = o.acks == "all" ? kafka::acks::all : kafka::acks::leader,
                                .compression = *parse_compression(o.codec),
-                               .batch_size = o.batch_size,
+                               .batch_size = batch_size,
                                .linger = std::chrono::milliseconds(o.linger_ms),
-                               .max_request_size = std::max<std::size_t>(1'048'576, 2 * o.batch_size),
+                               .max_request_size = std::max<std::size_t>(1'048'576, 2 * batch_size),
                                .buffer_memory = std::size_t{64} << 20,
                                .connection = patience()});
   if (!producer) return fail(producer.error());
@@ -102,25 +103,19 @@ result<> run(const options& o) {
 
 }  // namespace
 
-void add_perf_produce(CLI::App& perf, action& chosen) {
+void add_perf_produce(command perf) {
   auto o = std::make_shared<options>();
-  auto* c = perf.add_subcommand("produce", "Send records as fast as the cluster takes them");
-  add_brokers(*c, o->brokers);
-  c->add_option("--topic,-t", o->topic)->required();
-  c->add_option("--records", o->records)->required()->check(CLI::PositiveNumber);
-  c->add_option("--size", o->size, "bytes of a value")->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  c->add_option("--keys", o->keys, "so many different keys; 0: none")
-      ->check(CLI::Range(0, 100'000'000))
-      ->capture_default_str();
-  c->add_option("--codec,-z", o->codec, "none, gzip, snappy, lz4 or zstd")
-      ->check(codec_names())
-      ->capture_default_str();
-  c->add_option("--acks", o->acks, "all, or 1: the leader alone")
-      ->check(CLI::IsMember({"all", "1"}))
-      ->capture_default_str();
-  c->add_option("--batch-size", o->batch_size, "bytes")->check(CLI::PositiveNumber)->capture_default_str();
-  c->add_option("--linger-ms", o->linger_ms)->check(CLI::NonNegativeNumber)->capture_default_str();
-  c->callback([&chosen, o] { chosen = [o] { return run(*o); }; });
+  auto c = perf.add("produce", "Send records as fast as the cluster takes them");
+  add_brokers(c, o->brokers);
+  c.value("--topic,-t", o->topic, "").required();
+  c.value("--records", o->records, "").required().between(1, any_amount);
+  c.value("--size", o->size, "bytes of a value").between(0, 1 << 20).shows_default();
+  c.value("--keys", o->keys, "so many different keys; 0: none").between(0, 100'000'000).shows_default();
+  c.value("--codec,-z", o->codec, "how batches are compressed").one_of(codec_names()).shows_default();
+  c.value("--acks", o->acks, "all, or 1: the leader alone").one_of({"all", "1"}).shows_default();
+  c.value("--batch-size", o->batch_size, "bytes").between(1, 1 << 30).shows_default();
+  c.value("--linger-ms", o->linger_ms, "").between(0, 60'000).shows_default();
+  c.run([o] { return run(*o); });
 }
 
 }  // namespace penstock::tools

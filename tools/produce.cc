@@ -84,30 +84,24 @@ result<> run(const options& o) {
 
 }  // namespace
 
-void add_produce(CLI::App& app, action& chosen) {
+void add_produce(command root) {
   auto o = std::make_shared<options>();
-  auto* c = app.add_subcommand("produce", "Send the lines of standard input as records");
-  add_brokers(*c, o->brokers);
-  c->add_option("--topic,-t", o->topic)->required();
-  c->add_option("--key-separator,-K", o->separator,
-                "what stands between key and value; a line without it has no key");
-  c->add_option("--codec,-z", o->codec, "none, gzip, snappy, lz4 or zstd")
-      ->check(codec_names())
-      ->capture_default_str();
-  c->add_option("--partition,-p", o->partition, "default: by the key, or in turn")
-      ->check(CLI::NonNegativeNumber);
-  c->add_flag("--null,-Z", o->null_if_empty, "an empty value is null: a deletion in a compacted topic");
-  c->add_option("--header,-H", o->headers, "NAME=VALUE, for every record; may be given several times")
-      ->allow_extra_args(false)
-      ->check([](const std::string& pair) {
-        return pair.find('=') == pair.npos ? "\"" + pair + "\" is not NAME=VALUE" : std::string();
-      });
-  c->callback([&chosen, o] {
+  auto c = root.add("produce", "Send the lines of standard input as records");
+  add_brokers(c, o->brokers);
+  c.value("--topic,-t", o->topic, "").required();
+  c.value("--key-separator,-K", o->separator,
+          "what stands between key and value; a line without it has no key");
+  c.value("--codec,-z", o->codec, "how batches are compressed").one_of(codec_names()).shows_default();
+  c.value("--partition,-p", o->partition, "default: by the key, or in turn").between(0, 1'000'000);
+  c.flag("--null,-Z", o->null_if_empty, "an empty value is null: a deletion in a compacted topic");
+  c.values("--header,-H", o->headers, "NAME=VALUE, for every record; may be given several times")
+      .check(complain_unless_pair);
+  c.run([o] {
     for (const std::string_view pair : o->headers) {
       const auto equals = pair.find('=');
       o->every_record_has.push_back({pair.substr(0, equals), pair.substr(equals + 1)});
     }
-    chosen = [o] { return run(*o); };
+    return run(*o);
   });
 }
 

@@ -98,38 +98,32 @@ result<> remove(const options& o) {
 
 }  // namespace
 
-void add_topic(CLI::App& app, action& chosen) {
+void add_topic(command root) {
   auto o = std::make_shared<options>();
-  auto* topic = app.add_subcommand("topic", "Create, list, describe and delete topics");
-  topic->require_subcommand(1);
+  auto topic = root.add("topic", "Create, list, describe and delete topics");
   const auto add = [&](const char* name, const char* text, result<> (*run)(const options&)) {
-    auto* c = topic->add_subcommand(name, text);
-    add_brokers(*c, o->brokers);
-    c->callback([&chosen, o, run] { chosen = [o, run] { return run(*o); }; });
+    auto c = topic.add(name, text);
+    add_brokers(c, o->brokers);
+    c.run([o, run] { return run(*o); });
     return c;
   };
 
-  auto* c = add("create", "Create a topic and wait until it can be used", create);
-  c->add_option("NAME", o->name)->required();
-  c->add_option("--partitions,-p", o->partitions, "default: the broker's")->check(CLI::PositiveNumber);
-  c->add_option("--replication-factor", o->replication_factor, "default: the broker's")
-      ->check(CLI::PositiveNumber);
-  c->add_option("--config,-c", o->configs, "a setting, KEY=VALUE; may be given several times")
-      ->allow_extra_args(false)
-      ->check([](const std::string& pair) {
-        const auto equals = pair.find('=');
-        return equals == 0 || equals == pair.npos ? "\"" + pair + "\" is not KEY=VALUE" : std::string();
-      });
-  c->add_flag("--if-not-exists", o->if_not_exists, "be content when it is there");
+  auto c = add("create", "Create a topic and wait until it can be used", create);
+  c.value("NAME", o->name, "").required();
+  c.value("--partitions,-p", o->partitions, "default: the broker's").between(1, 1'000'000);
+  c.value("--replication-factor", o->replication_factor, "default: the broker's").between(1, 1'000);
+  c.values("--config,-c", o->configs, "a setting, NAME=VALUE; may be given several times")
+      .check(complain_unless_pair);
+  c.flag("--if-not-exists", o->if_not_exists, "be content when it is there");
 
   c = add("list", "The names of the topics, one a line", list);
-  c->add_flag("--internal", o->internal, "the cluster's own topics too");
+  c.flag("--internal", o->internal, "the cluster's own topics too");
 
   c = add("describe", "Partitions, offsets and settings of topics", describe);
-  c->add_option("NAME", o->names)->required();
+  c.values("NAME", o->names, "").required();
 
   c = add("delete", "Delete topics with all their records", remove);
-  c->add_option("NAME", o->names)->required();
+  c.values("NAME", o->names, "").required();
 }
 
 }  // namespace penstock::tools
