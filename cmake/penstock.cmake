@@ -55,7 +55,8 @@ endfunction()
 # with ThreadSanitizer too.
 add_custom_target(tests_unit)
 add_custom_target(tests_threads)
-set(penstock_threaded_tests io_test client_test broker_test engine_test connectors_test runtime_test)
+set(penstock_threaded_tests io_test client_test broker_test engine_test connectors_test runtime_test semantics_test
+                            client_broker_test)
 
 # penstock_test(NAME room_test SOURCES a_test.cc [DEPS targets] [LABELS labels])
 # One binary a room, registered test by test; its labels choose the suite: default is "unit".
