@@ -152,6 +152,20 @@ TEST_F(Compaction, AProducersLastSequenceOutlivesItsRecord) {
   EXPECT_EQ(again.base_offset, 0);
 }
 
+TEST_F(Compaction, AnEmptyBatchHasNoTimestampToFind) {
+  put("a", "1");
+  must_append(*log_, make_batch({{"b", "late", clock_.wall_ms() + 1'000}},
+                                {.producer_id = 1, .producer_epoch = 0, .base_sequence = 0}));
+  put("b", "2");
+  fill_segment();
+  ASSERT_TRUE(log_->compact(true)->ran);
+  auto latest = log_->max_timestamp();
+  ASSERT_TRUE(latest);
+  ASSERT_TRUE(latest->has_value());
+  EXPECT_EQ((*latest)->timestamp_ms, clock_.wall_ms());
+  EXPECT_FALSE(log_->offset_for_timestamp(clock_.wall_ms() + 1)->has_value());
+}
+
 TEST_F(Compaction, HeldSlicesStayReadable) {
   for (int i = 0; i < 30; ++i) put("k", "v" + std::to_string(i));
   fill_segment();

@@ -332,7 +332,7 @@ result<std::int64_t> partition_log::max_timestamp_from_start() const {
     if (auto r = open_view(view); !r) return fail(r.error());
     batch_scanner scan(*view.file, 0, view.size);
     while (scan.next() == batch_scanner::step::batch) {
-      if (scan.header().last_offset() < start) continue;
+      if (scan.header().last_offset() < start || scan.header().record_count == 0) continue;
       if (scan.header().base_offset >= start) {
         latest = std::max(latest, scan.header().max_timestamp);
         continue;

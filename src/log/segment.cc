@@ -12,7 +12,8 @@ namespace penstock::log {
 
 void index_builder::add(const wire::batch_header& batch, std::uint64_t position,
                         std::uint32_t interval_bytes) {
-  if (batch.max_timestamp > max_timestamp_) {
+  // What compaction left without records still has a timestamp, and no record to find by it.
+  if (batch.record_count > 0 && batch.max_timestamp > max_timestamp_) {
     max_timestamp_ = batch.max_timestamp;
     max_timestamp_offset_ = batch.last_offset();
   }
