@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
@@ -47,6 +48,21 @@ inline std::uint64_t hash_bytes(std::string_view bytes) noexcept {
 /// murmur2 of the key's bytes, without its sign bit: `% partitions` is the partition.
 std::uint32_t partition_hash(std::string_view key_bytes) noexcept;
 
+/// The same of a key of any type; `scratch` is memory to use again.
+template <typename K>
+std::uint32_t hash_for_partition(const K& key, std::string& scratch) {
+  if constexpr (std::is_same_v<K, std::string>) {
+    return partition_hash(key);
+  } else if constexpr (requires { key_traits<K>::bytes(key); }) {
+    const auto bytes = key_traits<K>::bytes(key);
+    return partition_hash({bytes.data(), bytes.size()});
+  } else {
+    scratch.clear();
+    key_traits<K>::append(key, scratch);
+    return partition_hash(scratch);
+  }
+}
+
 template <typename K>
 concept key = std::equality_comparable<K> && requires(const K& k, std::string& out) {
   key_traits<K>::append(k, out);
@@ -59,10 +75,16 @@ template <typename K>
 requires std::integral<K> || std::is_enum_v<K>
 struct key_traits<K> {
   /// Big-endian, as Kafka's serializers of int and long write it.
+  static std::array<char, sizeof(K)> bytes(const K& k) noexcept {
+    auto v = static_cast<std::uint64_t>(k) << (64 - 8 * sizeof(K));
+    v = __builtin_bswap64(v);
+    std::array<char, sizeof(K)> b;
+    std::memcpy(b.data(), &v, sizeof(K));
+    return b;
+  }
   static void append(const K& k, std::string& out) {
-    const auto v = static_cast<std::uint64_t>(k);
-    for (int shift = 8 * (sizeof(K) - 1); shift >= 0; shift -= 8)
-      out.push_back(static_cast<char>(v >> shift));
+    const auto b = bytes(k);
+    out.append(b.data(), b.size());
   }
   static std::uint64_t hash(const K& k) noexcept {
     return static_cast<std::uint64_t>(k) * 0x9e3779b97f4a7c15;  // tables use the upper bits

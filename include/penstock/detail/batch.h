@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <penstock/detail/buffer.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
 
 namespace penstock::detail {
 
@@ -16,46 +18,89 @@ inline constexpr std::int64_t no_timestamp = std::numeric_limits<std::int64_t>::
 /// for the first-level cache.
 inline constexpr std::size_t batch_capacity = 512;
 
+/// Room for batch_capacity values; who is there, its owner knows. (A std::vector would check its capacity for
+/// every value, and has its own idea of bool.)
+template <typename T>
+class column {
+ public:
+  column() : data_(std::allocator<T>().allocate(batch_capacity)) {}
+  column(column&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  column& operator=(column&&) = delete;
+  ~column() {
+    if (data_ != nullptr) std::allocator<T>().deallocate(data_, batch_capacity);
+  }
+  template <typename V>
+  void construct(std::size_t i, V&& value) {
+    ::new (static_cast<void*>(data_ + i)) T(std::forward<V>(value));
+  }
+  void destroy(std::size_t n) noexcept {
+    if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(data_, n);
+  }
+  T& operator[](std::size_t i) noexcept { return data_[i]; }
+  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  T* data() noexcept { return data_; }
+
+ private:
+  T* data_;
+};
+
 /// What crosses an exchange, without its type.
-struct any_batch {
+class any_batch {
+ public:
   virtual ~any_batch() = default;
   virtual void clear() noexcept = 0;
+  std::size_t size() const noexcept { return size_; }
+
+ protected:
+  any_batch() = default;
+  any_batch(any_batch&& other) noexcept : size_(std::exchange(other.size_, 0)) {}
+  std::size_t size_ = 0;
 };
 
+/// Values and their event times. Memory is taken once and used again.
 template <typename T>
-struct batch final : any_batch {
-  buffer<T> values;
-  buffer<std::int64_t> timestamps;
+class batch final : public any_batch {
+ public:
+  batch() = default;
+  batch(batch&&) noexcept = default;
+  ~batch() override { batch::clear(); }
 
-  std::size_t size() const noexcept { return timestamps.size(); }
+  column<T> values;
+  column<std::int64_t> timestamps;
+
+  /// Only while size() < batch_capacity.
   template <typename V>
   void add(V&& value, std::int64_t timestamp) {
-    values.emplace_back(std::forward<V>(value));
-    timestamps.emplace_back(timestamp);
+    values.construct(size_, std::forward<V>(value));
+    timestamps[size_] = timestamp;
+    ++size_;
   }
-  void clear() noexcept override {
-    values.clear();
-    timestamps.clear();
-  }
+  void clear() noexcept override { values.destroy(std::exchange(size_, 0)); }
 };
 
+/// The same, with a key each.
 template <typename K, typename T>
-struct keyed_batch final : any_batch {
-  buffer<K> keys;
-  buffer<T> values;
-  buffer<std::int64_t> timestamps;
+class keyed_batch final : public any_batch {
+ public:
+  keyed_batch() = default;
+  keyed_batch(keyed_batch&&) noexcept = default;
+  ~keyed_batch() override { keyed_batch::clear(); }
 
-  std::size_t size() const noexcept { return timestamps.size(); }
-  template <typename Key, typename V>
-  void add(Key&& key, V&& value, std::int64_t timestamp) {
-    keys.emplace_back(std::forward<Key>(key));
-    values.emplace_back(std::forward<V>(value));
-    timestamps.emplace_back(timestamp);
+  column<K> keys;
+  column<T> values;
+  column<std::int64_t> timestamps;
+
+  template <typename V>
+  void add(K&& key, V&& value, std::int64_t timestamp) {
+    values.construct(size_, std::forward<V>(value));  // first: copying it may throw
+    keys.construct(size_, std::move(key));
+    timestamps[size_] = timestamp;
+    ++size_;
   }
   void clear() noexcept override {
-    keys.clear();
-    values.clear();
-    timestamps.clear();
+    const std::size_t n = std::exchange(size_, 0);
+    keys.destroy(n);
+    values.destroy(n);
   }
 };
 

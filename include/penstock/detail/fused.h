@@ -74,29 +74,31 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
   template <typename Get, typename Origin>
   void run(std::size_t n, Get get, Origin origin) {
     std::size_t i = 0;
+    loop_state loop;
+    decltype(auto) end = enter(terminal_);
     for (;;) {
       try {
         for (; i < n; ++i)
-          get(i, [this](auto&& v, std::int64_t ts) {
-            this->template step<0>(std::forward<decltype(v)>(v), ts);
-          });
+          get(
+              i, [ this, &end, &loop ](auto&& v, std::int64_t ts) __attribute__((always_inline)) {
+                this->template step<0>(std::forward<decltype(v)>(v), ts, end, loop);
+              });
         break;
       } catch (...) {
         if (!this->record_failed(step_name(failing_), origin(i))) return;
         ++i;
       }
     }
+    leave(terminal_, end);
     if (result<> r = terminal_.end_of_batch(); !r) return this->services_->fail(std::move(r.error()));
     op_counters::add(this->counters_.in, n);
-    op_counters::add(this->counters_.out, std::exchange(terminal_.count, 0));
+    op_counters::add(this->counters_.out, loop.produced);
+    max_assigned_ = loop.max_assigned;
   }
 
-  /// The largest timestamp given by assign_timestamps since the last call; `otherwise` when no step assigns
-  /// any.
-  std::int64_t take_max_timestamp(std::int64_t otherwise) {
-    std::int64_t max = otherwise;
-    std::apply([&](auto&... s) { (take_from(s, max), ...); }, steps_);
-    return max;
+  /// The largest timestamp of the last run: as assign_timestamps gave them, otherwise `own`.
+  std::int64_t max_timestamp(std::int64_t own) const noexcept {
+    return (Steps::assigns_timestamps || ...) ? max_assigned_ : own;
   }
 
   steps_tuple steps_;
@@ -104,22 +106,17 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
 
  private:
   template <std::size_t I, typename V>
-  [[gnu::always_inline]] void step(V&& value, std::int64_t ts) {
+  [[gnu::always_inline]] void step(V&& value, std::int64_t ts, Terminal& end, loop_state& loop) {
     if constexpr (I == sizeof...(Steps)) {
-      terminal_.put(std::forward<V>(value), ts, step_guard{failing_, I});
+      end.put(std::forward<V>(value), ts, step_guard{failing_, I});
+      ++loop.produced;
     } else {
       std::get<I>(steps_).apply(
-          std::forward<V>(value), ts,
-          step_guard{failing_, I}, [this](auto&& v, std::int64_t t) __attribute__((always_inline)) {
-            this->template step<I + 1>(std::forward<decltype(v)>(v), t);
+          std::forward<V>(value), ts, loop, step_guard{failing_, I},
+          [ this, &end, &loop ](auto&& v, std::int64_t t) __attribute__((always_inline)) {
+            this->template step<I + 1>(std::forward<decltype(v)>(v), t, end, loop);
           });
     }
-  }
-  template <typename Step>
-  static void take_from(Step&, std::int64_t&) {}
-  template <typename F, typename In>
-  static void take_from(timestamp_step<F, In>& s, std::int64_t& max) {
-    max = std::exchange(s.max, no_timestamp);
   }
   static const char* step_name(unsigned i) {
     static constexpr std::array<const char*, sizeof...(Steps) + 1> names{Steps::name..., Terminal::name};
@@ -127,6 +124,7 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
   }
 
   unsigned failing_ = 0;
+  std::int64_t max_assigned_ = no_timestamp;
 };
 
 /// Behind a seam: takes batches.
@@ -175,7 +173,7 @@ class raw_source_op final : public fused<source_op, Terminal, Steps...> {
         [r](std::size_t i) {
           return record_origin{r[i].from, r[i].offset};
         });
-    done.max_timestamp = this->take_max_timestamp(newest);
+    done.max_timestamp = this->max_timestamp(newest);
     return done;
   }
   void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) override {
@@ -214,7 +212,7 @@ class indexed_source_op final : public fused<source_op, Terminal, Steps...> {
         [&](std::size_t i) {
           return record_origin{part.from, part.first + static_cast<std::int64_t>(i)};
         });
-    done.max_timestamp = this->take_max_timestamp(no_timestamp);
+    done.max_timestamp = this->max_timestamp(no_timestamp);
     return done;
   }
   void commit(std::vector<split_commit>, std::function<void(result<>)> done) override { done({}); }

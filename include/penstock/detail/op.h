@@ -153,7 +153,7 @@ class output {
   void connect(op& consumer) { to_.push_back(&dynamic_cast<input<B>&>(consumer)); }
   bool connected() const noexcept { return !to_.empty(); }
   template <typename... Args>
-  void add(Args&&... args) {
+  [[gnu::always_inline]] void add(Args&&... args) {
     records_.add(std::forward<Args>(args)...);
     if (records_.size() == batch_capacity) flush();
   }

@@ -16,8 +16,16 @@
 
 namespace penstock::detail {
 
+/// What one run of the loop counts. It lives in registers: that is why steps get it passed instead of
+/// counting in members.
+struct loop_state {
+  std::uint64_t produced = 0;                ///< records that reached the terminal
+  std::int64_t max_assigned = no_timestamp;  ///< the largest time that assign_timestamps gave
+};
+
 /// What a step that needs nothing does when its lane starts.
 struct plain_step {
+  static constexpr bool assigns_timestamps = false;
   result<> open(services&) { return {}; }
 };
 
@@ -28,7 +36,7 @@ struct map_step : plain_step {
   F f;
   explicit map_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
     if constexpr (std::is_invocable_v<F&, V&&>) {
       next(at([&]() -> out { return std::invoke(f, std::forward<V>(value)); }), ts);
     } else {
@@ -44,7 +52,7 @@ struct filter_step : plain_step {
   F f;
   explicit filter_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
     if (at([&]() -> bool { return std::invoke(f, std::as_const(value)); })) next(std::forward<V>(value), ts);
   }
 };
@@ -58,7 +66,7 @@ struct expand_step : plain_step {
   F f;
   explicit expand_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+  void apply(V&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
     auto&& results = at([&]() -> decltype(auto) { return std::invoke(f, std::as_const(value)); });
     for (auto&& one : results) next(out(std::move(one)), ts);
   }
@@ -72,7 +80,7 @@ struct emit_step : plain_step {
   F f;
   explicit emit_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  void apply(V&& value, std::int64_t ts, At at, Next&& next) {
+  void apply(V&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
     at([&] { std::invoke(f, std::as_const(value), [&](Out one) { next(std::move(one), ts); }); });
   }
 };
@@ -85,7 +93,7 @@ struct decode_step : plain_step {
   out value{};  // used again for each record, so that strings keep their memory
   explicit decode_step(Format f) : format(std::move(f)) {}
   template <typename V, typename At, typename Next>
-  void apply(V&& record, std::int64_t ts, At at, Next&& next) {
+  void apply(V&& record, std::int64_t ts, loop_state&, At at, Next&& next) {
     at([&] {
       if (result<> r = decode_with(format, record, value); !r) throw decode_failure{std::move(r.error())};
     });
@@ -111,14 +119,14 @@ constexpr std::int64_t to_ms(const Time& t) {
 template <typename F, typename In>
 struct timestamp_step : plain_step {
   static constexpr const char* name = "assign_timestamps";
+  static constexpr bool assigns_timestamps = true;
   using out = In;
   F f;
-  std::int64_t max = no_timestamp;  // since the source last took it
   explicit timestamp_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  [[gnu::always_inline]] void apply(V&& value, std::int64_t, At at, Next&& next) {
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t, loop_state& loop, At at, Next&& next) {
     const std::int64_t ts = at([&] { return to_ms(std::invoke(f, std::as_const(value))); });
-    if (ts > max) max = ts;
+    if (ts > loop.max_assigned) loop.max_assigned = ts;
     next(std::forward<V>(value), ts);
   }
 };
@@ -127,6 +135,7 @@ struct timestamp_step : plain_step {
 template <typename K, typename V, typename KeyOf, typename Joiner, typename In, bool Inner>
 struct table_join_step {
   static constexpr const char* name = "join";
+  static constexpr bool assigns_timestamps = false;
   using joined = std::conditional_t<Inner, const V&, const V*>;
   using out = std::decay_t<std::invoke_result_t<Joiner&, const In&, joined>>;
   std::uint32_t table;
@@ -140,7 +149,7 @@ struct table_join_step {
     return {};
   }
   template <typename Value, typename At, typename Next>
-  void apply(Value&& value, std::int64_t ts, At at, Next&& next) {
+  void apply(Value&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
     const V* match = at([&] { return data->find(std::invoke(key_of, static_cast<const In&>(value))); });
     if constexpr (Inner) {
       if (match != nullptr)

@@ -42,7 +42,6 @@ template <typename T>
 struct batch_terminal : plain_terminal {
   static constexpr const char* name = "stream";
   output<batch<T>> out;
-  std::uint64_t count = 0;
 
   // Copied before it is connected, once a lane.
   batch_terminal() = default;
@@ -52,12 +51,10 @@ struct batch_terminal : plain_terminal {
   void connect(op& consumer) { out.connect(consumer); }
   template <typename At>
   void put(T&& value, std::int64_t ts, At) {
-    ++count;
     out.add(std::move(value), ts);
   }
   template <typename At>
   void put(const T& value, std::int64_t ts, At) {
-    ++count;
     if (may_move) {
       out.add(take(value), ts);
     } else {
@@ -84,7 +81,6 @@ struct key_terminal : plain_terminal {
   output<records> out;
   std::vector<target> targets;
   std::string scratch;
-  std::uint64_t count = 0;
 
   explicit key_terminal(F f) : key_of(std::move(f)) {}
   // Copied before it is connected, once a lane.
@@ -98,7 +94,6 @@ struct key_terminal : plain_terminal {
   template <typename V, typename At>
   [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
     K key = at([&]() -> K { return std::invoke(key_of, std::as_const(value)); });
-    ++count;
     if constexpr (std::is_lvalue_reference_v<V>) {
       if (may_move) {
         add(std::move(key), take(value), ts);
@@ -135,9 +130,7 @@ struct key_terminal : plain_terminal {
       out.add(std::move(key), std::forward<V>(value), ts);
       return;
     }
-    scratch.clear();
-    key_traits<K>::append(key, scratch);
-    target& t = targets[lane_of_key(partition_hash(scratch), targets.size())];
+    target& t = targets[lane_of_key(hash_for_partition(key, scratch), targets.size())];
     if (t.filling == nullptr) {
       std::unique_ptr<any_batch> used = t.to->recycled();
       t.filling.reset(used != nullptr ? static_cast<records*>(used.release()) : new records);
@@ -150,12 +143,12 @@ struct key_terminal : plain_terminal {
   }
 };
 
-/// for_each: user code at the end of the loop.
+/// for_each: user code at the end of the loop. If the function object has flush(), that is called after every
+/// batch.
 template <typename T, typename F>
 struct each_terminal : plain_terminal {
   static constexpr const char* name = "for_each";
   F f;
-  std::uint64_t count = 0;
   explicit each_terminal(F user) : f(std::move(user)) {}
   template <typename V, typename At>
   [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
@@ -166,9 +159,26 @@ struct each_terminal : plain_terminal {
         std::invoke(f, std::as_const(value));
       }
     });
-    ++count;
+  }
+  result<> end_of_batch() {
+    if constexpr (requires { f.flush(); }) f.flush();
+    return {};
   }
 };
+
+/// What the loop works on: the terminal itself, or, for a function object that is plain data, a copy, which
+/// the compiler can keep in registers; `leave` brings it back.
+template <typename Terminal>
+Terminal& enter(Terminal& t) {
+  return t;
+}
+template <typename Terminal>
+void leave(Terminal&, const Terminal&) {}
+template <typename T, typename F>
+requires std::is_trivially_copyable_v<F> each_terminal<T, F> enter(each_terminal<T, F>& t) { return t; }
+template <typename T, typename F>
+requires std::is_trivially_copyable_v<F>
+void leave(each_terminal<T, F>& t, const each_terminal<T, F>& copy) { std::construct_at(&t.f, copy.f); }
 
 /// write: encodes into one buffer and hands a batch of views to the sink's writer.
 template <typename T, typename Format>
@@ -185,7 +195,6 @@ struct write_terminal : plain_terminal {
   std::vector<extent> extents;
   std::vector<outgoing> records;
   std::unique_ptr<sink_writer> writer;
-  std::uint64_t count = 0;
   result<> failure{};
 
   explicit write_terminal(Format f) : format(std::move(f)) {}
@@ -213,7 +222,6 @@ struct write_terminal : plain_terminal {
       bytes.resize(before);
       throw;
     }
-    ++count;
     extents.push_back({key_end, bytes.size(), ts, has_key});
     if (extents.size() == batch_capacity && failure) failure = hand_over();
   }

@@ -7,6 +7,7 @@
 #include <penstock/windows.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -41,10 +42,13 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
 
   void push(keyed_batch<K, T>& records, bool) override {
     const std::size_t n = records.size();
-    for (std::size_t from = 0; from < n; from += block) {
-      place(records, from, std::min(n, from + block));
-      if (services_->failed()) return;
-      update(records);
+    for (std::size_t from = 0; from < n && !services_->failed(); from += block) {
+      const std::size_t to = std::min(n, from + block);
+      if (all_in_recent_pane(records, from, to)) {
+        add_run(records, from, to);
+      } else {
+        add_each(records, from, to);
+      }
     }
     op_counters::add(counters_.in, n);
     finish_batch();
@@ -80,35 +84,62 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   };
   static constexpr std::size_t block = 128;
   static constexpr std::size_t pool_limit = 4;
+  static constexpr std::size_t near_panes = 128;  // a power of two
 
-  void place(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
-    placed_.clear();
-    const bool single = shape_.slide == shape_.size;
+  // The usual case: records close in time, all of one window that has not fired yet.
+  bool all_in_recent_pane(keyed_batch<K, T>& records, std::size_t from, std::size_t to) const {
+    if (recent_ == nullptr || recent_->fired || shape_.slide != shape_.size) return false;
+    const auto start = static_cast<std::uint64_t>(recent_->start);
+    const auto size = static_cast<std::uint64_t>(shape_.size);
+    const std::int64_t* ts = records.timestamps.data();
+    bool all = true;
+    for (std::size_t i = from; i < to; ++i) all &= static_cast<std::uint64_t>(ts[i]) - start < size;
+    return all;
+  }
+
+  void add_run(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
+    std::uint64_t hashes[block];
+    auto& groups = recent_->groups;
+    const K* keys = records.keys.data();
     for (std::size_t i = from; i < to; ++i) {
-      const std::int64_t ts = records.timestamps[i];
-      const std::uint64_t hash = key_traits<K>::hash(records.keys[i]);
-      if (single && ts >= recent_start_ && ts < recent_end_) [[likely]] {
-        recent_->groups.prefetch(hash);
-        placed_.push_back({recent_, hash, i});
-        continue;
+      hashes[i - from] = key_traits<K>::hash(keys[i]);
+      groups.prefetch(hashes[i - from]);
+    }
+    std::size_t i = from;
+    for (;;) {
+      try {
+        for (; i < to; ++i)
+          aggregator_.add(groups.at(hashes[i - from], keys[i], [] { return accumulator{}; }),
+                          std::as_const(records.values[i]));
+        return;
+      } catch (...) {
+        if (!record_failed("aggregate", {})) return;
+        ++i;
       }
-      place_slowly(records, i, ts, hash);
     }
   }
 
-  void place_slowly(keyed_batch<K, T>& records, std::size_t i, std::int64_t ts, std::uint64_t hash) {
+  void add_each(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) place(records, i);
+    update(records);
+  }
+
+  void place(keyed_batch<K, T>& records, std::size_t i) {
+    const std::int64_t ts = records.timestamps[i];
     if (ts == no_timestamp) {
       services_->fail(
           error(errc::user, name_ + ": a record has no event time; give it one with assign_timestamps"));
       return;
     }
+    const std::uint64_t hash = key_traits<K>::hash(records.keys[i]);
     bool taken = false;
     shape_.assign(ts, [&](std::int64_t start) {
       if (shape_.expiry(start) <= watermark_) return;
       taken = true;
       pane& p = pane_at(start);
       p.groups.prefetch(hash);
-      placed_.push_back({&p, hash, i});
+      if (placed_count_ == block) update(records);
+      placed_[placed_count_++] = {&p, hash, i};
     });
     if (taken) return;
     op_counters::add(counters_.late, 1);
@@ -117,6 +148,14 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   pane& pane_at(std::int64_t start) {
+    if (recent_ != nullptr && recent_->start == start) return *recent_;
+    pane*& near = near_[static_cast<std::uint64_t>(start / shape_.slide) % near_panes];
+    if (near == nullptr || near->start != start) near = &far_pane_at(start);
+    recent_ = near;
+    return *near;
+  }
+
+  pane& far_pane_at(std::int64_t start) {
     std::unique_ptr<pane>& p = panes_[start];
     if (p == nullptr) {
       if (pool_.empty()) {
@@ -130,15 +169,12 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
       p->fired = shape_.last(start) <= watermark_;
       next_deadline_ = std::min(next_deadline_, p->fired ? shape_.expiry(start) : shape_.last(start));
     }
-    recent_ = p.get();
-    recent_start_ = start;
-    recent_end_ = saturating_add(start, shape_.size);
     return *p;
   }
 
   void update(keyed_batch<K, T>& records) {
+    const std::size_t n = std::exchange(placed_count_, 0);
     std::size_t i = 0;
-    const std::size_t n = placed_.size();
     for (;;) {
       try {
         for (; i < n; ++i) {
@@ -192,10 +228,10 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   auto drop(typename std::map<std::int64_t, std::unique_ptr<pane>>::iterator at) {
-    if (recent_ == at->second.get()) {
-      recent_start_ = recent_end_ = 0;
-      recent_ = nullptr;
-    }
+    pane* gone = at->second.get();
+    if (recent_ == gone) recent_ = nullptr;
+    pane*& near = near_[static_cast<std::uint64_t>(gone->start / shape_.slide) % near_panes];
+    if (near == gone) near = nullptr;
     at->second->groups.clear();
     if (pool_.size() < pool_limit) pool_.push_back(std::move(at->second));
     return panes_.erase(at);
@@ -213,10 +249,10 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   std::int64_t next_deadline_ = max_watermark;           // the next time a pane fires or goes
   std::map<std::int64_t, std::unique_ptr<pane>> panes_;  // by start
   std::vector<std::unique_ptr<pane>> pool_;              // empty ones, with their memory
-  pane* recent_ = nullptr;                               // the pane of [recent_start_, recent_end_)
-  std::int64_t recent_start_ = 0;
-  std::int64_t recent_end_ = 0;
-  std::vector<placed> placed_;
+  pane* recent_ = nullptr;                               // the last one used
+  std::array<pane*, near_panes> near_{};                 // by number of slides: finds a pane without the map
+  std::array<placed, block> placed_;
+  std::size_t placed_count_ = 0;
   std::uint64_t emitted_ = 0;
   output<batch<result_type>> results_;
   output<batch<T>> late_;

@@ -11,8 +11,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "engine/spsc_ring.h"
-
 namespace penstock {
 namespace {
 
@@ -147,23 +145,6 @@ TEST(job, destroying_it_stops_it) {
   topo.read("in", source, text).for_each("out", out);
   auto j = job::start(topo, {.lanes = 2});
   ASSERT_TRUE(j);
-}
-
-TEST(spsc_ring, hands_over_in_order_between_two_threads) {
-  engine::spsc_ring<std::unique_ptr<int>, 8> ring;
-  constexpr int n = 20'000;
-  std::thread producer([&] {
-    for (int i = 0; i < n; ++i) {
-      auto p = std::make_unique<int>(i);
-      while (!ring.push(p)) std::this_thread::yield();
-    }
-  });
-  for (int i = 0; i < n; ++i) {
-    std::unique_ptr<int> p;
-    while (!ring.pop(p)) std::this_thread::yield();
-    ASSERT_EQ(*p, i);
-  }
-  producer.join();
 }
 
 }  // namespace

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine in memory, without a broker: what one record costs.  engine_bench [NAME] [MILLIONS OF RECORDS]
+#include <fmt/format.h>
+#include <penstock/job.h>
+#include <penstock/json.h>
+#include <penstock/topology.h>
+#include <sys/resource.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ps = penstock;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct departure {
+  std::string carrier, origin;
+  std::int64_t scheduled_ms = 0;
+  std::optional<int> delay_minutes;
+};
+BOOST_DESCRIBE_STRUCT(departure, (), (carrier, origin, scheduled_ms, delay_minutes))
+
+constexpr std::uint64_t mix(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+struct click {
+  std::uint64_t user;
+  std::int64_t ts;
+};
+
+/// What must come out, so that nothing is measured that is not done.
+struct total {
+  std::int64_t sum = 0;
+  std::int64_t count = 0;
+};
+
+/// Sums in itself, and adds that to the total after every batch.
+struct summing {
+  total* into;
+  total mine{};
+  void operator()(std::int64_t v) {
+    mine.sum += v;
+    ++mine.count;
+  }
+  void flush() {
+    into->sum += mine.sum;
+    into->count += mine.count;
+    mine = {};
+  }
+};
+
+double cpu_seconds() {
+  rusage u{};
+  getrusage(RUSAGE_SELF, &u);
+  const auto s = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return s(u.ru_utime) + s(u.ru_stime);
+}
+
+/// Runs the topology and prints a line; `check` says whether the answer is right.
+void measure(std::string_view name, const ps::topology& topo, unsigned lanes, std::int64_t records,
+             const std::function<bool()>& check) {
+  const auto start = std::chrono::steady_clock::now();
+  const double cpu = cpu_seconds();
+  auto job = ps::job::start(topo, {.lanes = lanes});
+  const ps::result<> end = job ? (*job)->wait() : ps::result<>(ps::fail(job.error()));
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+  const double cpu_used = cpu_seconds() - cpu;
+  const double n = static_cast<double>(records);
+  fmt::print("{:<34} {} lane{} {:>8.1f} M records/s  {:>7.2f} ns CPU/record  {}\n", name, lanes,
+             lanes == 1 ? " " : "s", n / wall.count() / 1e6, cpu_used / n * 1e9,
+             !end      ? end.error().message()
+             : check() ? "ok"
+                       : "WRONG ANSWER");
+  std::fflush(stdout);
+}
+
+std::int64_t expected_sum(std::int64_t n) {
+  std::int64_t sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t v = i * 3 + 1;
+    if ((v & 7) != 0) sum += v ^ 0x5bd1e995;
+  }
+  return sum;
+}
+
+void map_filter_map(std::int64_t n) {
+  total t;
+  ps::topology topo("map-filter-map");
+  topo.generate("numbers", n, [](std::int64_t i) { return i; })
+      .map([](std::int64_t v) { return v * 3 + 1; })
+      .filter([](std::int64_t v) { return (v & 7) != 0; })
+      .map([](std::int64_t v) { return v ^ 0x5bd1e995; })
+      .for_each("sum", summing{&t});
+  measure("map/filter/map", topo, 1, n, [&] { return t.count == n - n / 8 && t.sum == expected_sum(n); });
+}
+
+/// Adds up the results of windows; each copy, on its lane, in a line of its own.
+class adder {
+ public:
+  adder() = default;
+  adder(const adder& other) : lines_(other.lines_), mine_(lines_->next.fetch_add(1) % lines_->sums.size()) {}
+  template <typename R>
+  void operator()(const R& r) const {
+    lines_->sums[mine_].sum += r.value;
+  }
+  std::int64_t sum() const {
+    std::int64_t all = 0;
+    for (const line& l : lines_->sums) all += l.sum;
+    return all;
+  }
+
+ private:
+  struct alignas(64) line {
+    std::int64_t sum = 0;
+  };
+  struct shared {
+    std::atomic<std::size_t> next{0};
+    std::array<line, 64> sums{};
+  };
+  std::shared_ptr<shared> lines_ = std::make_shared<shared>();
+  std::size_t mine_ = 0;
+};
+
+template <typename Key, typename Window>
+void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key, Window window,
+                 std::int64_t copies) {
+  ps::topology topo("keyed-count");
+  adder out;
+  topo.generate(
+          "clicks", n,
+          [](std::int64_t i) {
+            return click{mix(static_cast<std::uint64_t>(i)) % 100'000, i / 1000};
+          },
+          lanes)
+      .assign_timestamps(&click::ts)
+      .key_by(key)
+      .window(window)
+      .aggregate("count", ps::count())
+      .for_each("out", out);
+  measure(name, topo, lanes, n, [&] { return out.sum() == n * copies; });
+}
+
+void json_filter(std::int64_t n) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 1024; ++i)
+    ps::as_json.encode(departure{"AA", i % 2 == 0 ? "JFK" : "EWR", 1'357'000'000'000 + i,
+                                 i % 3 == 0 ? std::nullopt : std::optional(i)},
+                       lines.emplace_back());
+  total t;
+  ps::topology topo("json");
+  topo.generate("lines", n,
+                [&lines](std::int64_t i) {
+                  ps::raw r;
+                  r.value = lines[static_cast<std::size_t>(i & 1023)];
+                  return r;
+                })
+      .map([format = ps::json<departure>](const ps::raw& r) {
+        departure d;
+        if (!format.decode(r, d)) throw 1;
+        return d;
+      })
+      .for_each("count", [&t](const departure& d) { t.count += d.scheduled_ms != 0; });
+  measure("JSON decode, 4 fields", topo, 1, n, [&] { return t.count == n; });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view only = argc > 1 ? argv[1] : "";
+  const std::int64_t millions = argc > 2 ? std::atoll(argv[2]) : 0;
+  const auto wanted = [&](std::string_view name) { return only.empty() || only == name; };
+  const auto size = [&](std::int64_t normal) { return (millions != 0 ? millions : normal) * 1'000'000; };
+  const ps::tumbling second{.size = 1s};
+  const auto text_key = [](const click& c) { return "user-" + std::to_string(c.user); };
+
+  if (wanted("map")) map_filter_map(size(1000));
+  if (wanted("window")) keyed_count("keyed 1 s count, 100k int keys", size(100), 1, &click::user, second, 1);
+  if (wanted("window2")) keyed_count("keyed 1 s count, 100k int keys", size(100), 2, &click::user, second, 1);
+  if (wanted("text")) keyed_count("keyed 1 s count, 100k text keys", size(20), 1, text_key, second, 1);
+  if (wanted("hopping"))
+    keyed_count("keyed hopping count, 60 s / 1 s", size(2), 1, &click::user,
+                ps::hopping{.size = 60s, .slide = 1s}, 60);
+  if (wanted("json")) json_filter(size(5));
+}
