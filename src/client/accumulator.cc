@@ -19,6 +19,10 @@ std::size_t size_of(std::span<const record_header> headers) noexcept {
 
 }  // namespace
 
+std::string name_of(const partition_queue& q) {
+  return fmt::format("topic '{}', partition {}", q.topic->name, q.partition);
+}
+
 accumulator::accumulator(const kafka::producer_settings& settings, io::random_source& random)
     : settings_(settings), random_(random) {}
 

@@ -99,6 +99,9 @@ struct topic_queues {
   std::optional<io::instant> missing_since{};       ///< the brokers say that it does not exist
 };
 
+/// "topic 'orders', partition 3", for messages.
+std::string name_of(const partition_queue& q);
+
 /// Collects records into batches, one open batch a partition. No locks and no clock of its own: one thread,
 /// or whoever holds the lock that the sender was given too.
 class accumulator {

@@ -16,6 +16,8 @@ namespace {
 
 // The first try, understood by brokers since Kafka 2.4; older ones answer what they have instead (KIP-511).
 constexpr std::int16_t first_api_versions = 3;
+// After a deadline passed, before it counts.
+constexpr std::chrono::milliseconds second_look{10};
 // How much is read in one turn of the loop before others get theirs.
 constexpr std::size_t read_turn = std::size_t{4} << 20;
 
@@ -305,16 +307,24 @@ io::instant connection::earliest_deadline() const noexcept {
 void connection::watch_deadlines() {
   if (waiting_.back().deadline >= watched_deadline_ && deadline_timer_.armed()) return;
   watched_deadline_ = earliest_deadline();
-  deadline_timer_.arm(watched_deadline_ - loop_.time().now(), [this] {
-    watched_deadline_ = io::instant::max();
-    if (waiting_.empty()) return;
-    const auto now = loop_.time().now();
-    const auto late =
-        std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& p) { return p.deadline <= now; });
-    if (late == waiting_.end()) return watch_deadlines();
-    break_off({errc::timeout, fmt::format("{} did not answer {} in time", peer_, wire::to_string(late->key)),
-               recovery::retriable});
-  });
+  deadline_timer_.arm(watched_deadline_ - loop_.time().now(), [this] { deadline_passed(false); });
+}
+
+// `looked`: since the deadline the loop has had a look at the socket. If nobody ran the loop for long, the
+// answer may be lying there.
+void connection::deadline_passed(bool looked) {
+  watched_deadline_ = io::instant::max();
+  if (waiting_.empty()) return;
+  const auto now = loop_.time().now();
+  if (earliest_deadline() > now) return watch_deadlines();
+  if (!looked) {
+    watched_deadline_ = io::instant::min();  // so that no new request sets the timer again
+    return deadline_timer_.arm(second_look, [this] { deadline_passed(true); });
+  }
+  const auto late =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& p) { return p.deadline <= now; });
+  break_off({errc::timeout, fmt::format("{} did not answer {} in time", peer_, wire::to_string(late->key)),
+             recovery::retriable});
 }
 
 }  // namespace penstock::client

@@ -105,6 +105,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void break_off(const error& why);
   std::vector<pending> take_unanswered();
   void watch_deadlines();
+  void deadline_passed(bool looked);
   io::instant earliest_deadline() const noexcept;
 
   io::event_loop& loop_;

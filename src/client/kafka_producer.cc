@@ -22,6 +22,7 @@ struct producer::impl {
       : settings(std::move(s)), accumulator(settings, io::random_source::system()) {}
 
   const producer_settings settings;
+  const io::clock& clock = io::clock::system();
   std::mutex mutex;
   std::condition_variable changed;  // memory or metadata became available
   client::accumulator accumulator;
@@ -81,9 +82,8 @@ struct producer::impl {
     io::instant deadline{};
     for (;;) {
       if (closed) return fail(closed_error().error());
-      if (now < 0 && r.timestamp_ms == now_ms) now = io::clock::system().wall_ms();
-      auto done =
-          accumulator.append(r, r.timestamp_ms == now_ms ? now : r.timestamp_ms, io::clock::system(), f);
+      if (now < 0 && r.timestamp_ms == now_ms) now = clock.wall_ms();
+      auto done = accumulator.append(r, r.timestamp_ms == now_ms ? now : r.timestamp_ms, clock, f);
       if (!done) return fail(done.error());
       status = done->status;
       if (done->status == client::append_status::accepted) return done->work;
@@ -100,7 +100,7 @@ struct producer::impl {
   }
 
   result<> send(const record_to_send& r, delivery_callback* f) {
-    std::int64_t now = r.timestamp_ms == now_ms ? io::clock::system().wall_ms() : -1;
+    std::int64_t now = r.timestamp_ms == now_ms ? clock.wall_ms() : -1;
     auto status = client::append_status::accepted;
     std::unique_lock lock(mutex);
     auto work = append(lock, r, now, f, true, status);

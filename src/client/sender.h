@@ -51,8 +51,15 @@ class sender {
   bool idle() const;
 
  private:
-  struct request;
-  struct flush_request;
+  struct request {
+    std::int32_t broker = -1;
+    std::vector<batch_ptr> batches;  // in the order of the wire
+    std::vector<partition_queue*> queues;
+  };
+  struct flush_request {
+    std::uint64_t generation = 0;
+    unique_function<void(result<>)> done;
+  };
 
   void run();
   void collect();

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of the batches that were sent: answers, retries, sequences, producer ids.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "client/sender.h"
+#include "wire/error_code.h"
+
+namespace penstock::client {
+namespace {
+
+using wire::error_code;
+
+// What Kafka's clients ask for when they are not transactional.
+constexpr std::int32_t no_transaction_timeout = 0x7fffffff;
+constexpr std::int16_t last_epoch = 0x7fff;
+
+bool leader_may_have_moved(error_code code) {
+  switch (code) {
+    case error_code::not_leader_or_follower:
+    case error_code::leader_not_available:
+    case error_code::unknown_topic_or_partition:
+    case error_code::kafka_storage_error:
+    case error_code::replica_not_available:
+    case error_code::fenced_leader_epoch:
+    case error_code::unknown_leader_epoch: return true;
+    default: return false;
+  }
+}
+
+// Codes after which the batch may lie in the log all the same.
+bool may_be_appended(error_code code) {
+  return code == error_code::request_timed_out || code == error_code::not_enough_replicas_after_append ||
+         code == error_code::network_exception || code == error_code::unknown_server_error;
+}
+
+}  // namespace
+
+void sender::answered(const std::shared_ptr<request>& r, result<incoming> in) {
+  --in_flight_[r->broker];
+  for (auto* q : r->queues) --q->send.in_flight;
+  if (!in) {
+    for (const auto& b : r->batches) {
+      b->maybe_persisted = true;
+      if (in.error().retriable())
+        retry(b, in.error());
+      else
+        give_up(b, in.error());
+    }
+  } else if (settings_.acks == kafka::acks::none) {
+    for (const auto& b : r->batches) succeed(b, kafka::no_offset, -1);
+  } else {
+    wire::produce_response response;
+    if (auto decoded = response.decode(in->body, in->version); !decoded) {
+      for (const auto& b : r->batches) {
+        b->maybe_persisted = true;
+        give_up(b, decoded.error().with_context(in->from));
+      }
+    } else {
+      read_answer(*r, response);
+    }
+  }
+  for (auto* q : r->queues) make_ready(*q);
+  run();
+}
+
+void sender::read_answer(const request& r, const wire::produce_response& response) {
+  std::vector<bool> seen(r.batches.size());
+  std::size_t next = 0;  // answers usually come in the order of the request
+  for (const auto& topic : response.responses) {
+    for (const auto& answer : topic.partition_responses) {
+      for (std::size_t tried = 0; tried < r.batches.size(); ++tried, ++next) {
+        const auto i = next % r.batches.size();
+        const auto* q = r.queues[i];
+        if (seen[i] || q->partition != answer.index || q->topic->name != topic.name) continue;
+        seen[i] = true;
+        outcome(r.batches[i], answer);
+        break;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < r.batches.size(); ++i) {
+    if (seen[i]) continue;
+    r.batches[i]->maybe_persisted = true;
+    give_up(r.batches[i], {errc::corrupt, fmt::format("{}: {} did not say what became of a batch",
+                                                      name_of(*r.queues[i]), cluster_.describe(r.broker))});
+  }
+}
+
+void sender::outcome(const batch_ptr& b, const wire::produce_response::partition_produce_response& answer) {
+  const auto code = static_cast<error_code>(answer.error_code);
+  if (code == error_code::none) return succeed(b, answer.base_offset, answer.log_append_time_ms);
+  if (code == error_code::duplicate_sequence_number) return succeed(b, kafka::no_offset, -1);
+  auto why = wire::make_error(code, name_of(*b->queue));
+  if (answer.error_message && !answer.error_message->empty()) {
+    auto said = *answer.error_message;
+    for (const auto& e : answer.record_errors)
+      if (e.batch_index_error_message)
+        said += fmt::format("; record {}: {}", e.batch_index, *e.batch_index_error_message);
+    why = error::from_kafka(why.kafka_code(), fmt::format("{} ({})", why.message(), said), why.what_to_do());
+  }
+  if (code == error_code::out_of_order_sequence_number || code == error_code::unknown_producer_id)
+    return sequence_gap(b, why);
+  if (leader_may_have_moved(code)) cluster_.request_metadata();
+  if (may_be_appended(code)) b->maybe_persisted = true;
+  if (wire::retriable(code))
+    retry(b, why);
+  else
+    give_up(b, why);
+}
+
+// Puts a batch back, in front of younger ones.
+void sender::retry(const batch_ptr& b, const error& why) {
+  auto& s = b->queue->send;
+  const auto now = cluster_.now();
+  ++b->attempts;
+  ++counters_.retries;
+  if (now - b->created >= settings_.delivery_timeout)
+    return give_up(
+        b, {errc::timeout, fmt::format("{}: not delivered within delivery.timeout.ms; the last attempt: {}",
+                                       name_of(*b->queue), why.message())});
+  const auto place =
+      std::find_if(s.retry.begin(), s.retry.end(), [&](const auto& r) { return r->order > b->order; });
+  s.retry.insert(place, b);
+  backoff wait(settings_.connection.retry_backoff, settings_.connection.retry_backoff_max);
+  for (int i = 0; i < std::min(s.failures, 10); ++i) wait.next(cluster_.random());
+  s.not_before = now + wait.next(cluster_.random());
+  ++s.failures;
+  make_ready(*b->queue);
+}
+
+// The broker misses a sequence before this batch's. If an earlier batch is still to be sent again, that
+// explains it. If one failed for good, the partition goes on under a new epoch. Otherwise the broker lost
+// what it had acknowledged.
+void sender::sequence_gap(const batch_ptr& b, const error& why) {
+  auto& s = b->queue->send;
+  const bool explained = !s.retry.empty() && s.retry.front()->order < b->order;
+  if (!explained) {
+    const bool forgotten = static_cast<error_code>(why.kafka_code()) == error_code::unknown_producer_id;
+    if (!s.unresolved && !forgotten && !s.restart)
+      return give_up(b, why.with_context("the broker lost acknowledged records of this producer"));
+    s.restart = true;
+  }
+  retry(b, why);
+}
+
+// Whether the partition has its producer id; begins its sequences again where that is due.
+bool sender::prepare_sequences(partition_queue& q) {
+  auto& s = q.send;
+  if (s.restart) {
+    if (s.in_flight > 0) return false;
+    if (s.producer_epoch < last_epoch) {
+      ++s.producer_epoch;
+    } else if (s.producer_id != producer_id_) {
+      s.producer_id = producer_id_;
+      s.producer_epoch = producer_epoch_;
+    } else {
+      producer_id_state_ = id_state::none;  // every epoch is used up: another id
+      request_producer_id();
+      return false;
+    }
+    restart_sequences(q);
+  }
+  if (s.producer_id < 0) {
+    s.producer_id = producer_id_;
+    s.producer_epoch = producer_epoch_;
+  }
+  return true;
+}
+
+void sender::restart_sequences(partition_queue& q) {
+  auto& s = q.send;
+  s.restart = false;
+  s.unresolved = false;
+  s.established = false;
+  s.next_sequence = 0;
+  for (const auto& b : s.retry) {
+    b->producer_id = s.producer_id;
+    b->producer_epoch = s.producer_epoch;
+    b->base_sequence = s.next_sequence;
+    wire::set_producer(b->builder.sealed(), b->producer_id, b->producer_epoch, b->base_sequence);
+    s.next_sequence = wire::add_sequence(s.next_sequence, b->builder.record_count());
+  }
+}
+
+void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp) {
+  b->queue->send.failures = 0;
+  b->queue->send.established = true;
+  const auto records = b->builder.record_count();
+  counters_.acknowledged += static_cast<std::uint64_t>(records);
+  ++counters_.batches;
+  report(b, {.topic = b->queue->topic->name,
+             .partition = b->queue->partition,
+             .first_offset = offset < 0 ? kafka::no_offset : offset,
+             .records = records,
+             .timestamp_ms = timestamp});
+  settle(b, settings_.acks != kafka::acks::none);
+}
+
+void sender::give_up(const batch_ptr& b, const error& why) {
+  if (b->base_sequence >= 0) b->queue->send.unresolved = true;
+  const auto records = b->builder.record_count();
+  counters_.failed += static_cast<std::uint64_t>(records);
+  if (!failure_since_flush_) failure_since_flush_ = why;
+  report(b, {.topic = b->queue->topic->name,
+             .partition = b->queue->partition,
+             .records = records,
+             .outcome = b->maybe_persisted ? kafka::persistence::possibly : kafka::persistence::not_sent,
+             .failure = &why});
+  settle(b, false);
+}
+
+void sender::report(const batch_ptr& b, kafka::delivery d) {
+  if (on_delivery_) on_delivery_(d);
+  const auto first = d.first_offset;
+  d.records = 1;
+  for (const auto& c : b->callbacks) {
+    if (first != kafka::no_offset) d.first_offset = first + c.index;
+    c.f(d);
+  }
+}
+
+void sender::settle(const batch_ptr& b, bool reuse) {
+  --taken_;
+  const auto lock = hold();
+  writable_ = writable_ || accumulator_.starving();
+  accumulator_.release(b, reuse);  // from here on the batch may be somebody else's
+}
+
+void sender::request_producer_id() {
+  if (producer_id_state_ != id_state::none) return;
+  producer_id_state_ = id_state::asked;
+  wire::init_producer_id_request ask;
+  ask.transaction_timeout_ms = no_transaction_timeout;
+  cluster_.call<wire::init_producer_id_response>(any_broker, std::move(ask), {},
+                                                 [this, alive = std::weak_ptr<void>(alive_)](auto response) {
+                                                   if (!alive.expired())
+                                                     producer_id_arrived(std::move(response));
+                                                 });
+}
+
+void sender::producer_id_arrived(result<wire::init_producer_id_response> response) {
+  if (response && response->error_code != 0)
+    response = fail(wire::make_error(response->error_code, "producer id for idempotence"));
+  producer_id_state_ = id_state::none;
+  if (response) {
+    producer_id_ = response->producer_id;
+    producer_epoch_ = response->producer_epoch;
+    producer_id_state_ = id_state::known;
+    id_backoff_.reset();
+  } else if (response.error().retriable()) {
+    producer_id_state_ = id_state::asked;  // until the back-off is over
+    id_timer_.arm(id_backoff_.next(cluster_.random()), [this] {
+      producer_id_state_ = id_state::none;
+      kick();
+    });
+    return;
+  } else {
+    fatal_ = response.error();
+  }
+  kick();
+}
+
+}  // namespace penstock::client
