@@ -40,6 +40,7 @@ result<> read_all(const options& o, kafka::consumer& consumer, const interruptio
     for (const auto& batch : *batches) {
       auto records = batch.records();
       for (const auto& r : records) {
+        if (total.records == o.records) break;  // the last batch may hold more than was asked for
         ++total.records;
         total.bytes += static_cast<std::int64_t>(r.key.size() + r.value.size());
       }

@@ -15,7 +15,7 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto progress_interval = 250ms;
+constexpr auto progress_interval = 100ms;
 constexpr int status_of_signal = 128;  // as a shell reports the end by a signal
 
 }  // namespace
