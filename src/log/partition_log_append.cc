@@ -198,7 +198,10 @@ result<> partition_log::roll(std::int64_t base_offset) {
     return fail(made.error());
   }
   segment& active = *segments_.back();
-  active.indexes.finish();
+  {
+    std::lock_guard lock(mutex_);
+    active.indexes.finish();
+  }
   // Indexes and snapshot can be made again from the batches, so that a full disk here is no reason to stop.
   if (auto r = active.write_indexes(active.indexes); !r) {
     if (r.error().kind() != errc::exhausted) return fail(poison(r.error()));
