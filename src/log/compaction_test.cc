@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <map>
+#include <thread>
+
 #include "log/test_support.h"
 
 namespace penstock::log {
@@ -176,6 +180,53 @@ TEST_F(Compaction, HeldSlicesStayReadable) {
   clock_.advance(std::chrono::minutes(2));
   ASSERT_TRUE(log_->remove_deleted_files());
   EXPECT_EQ(bytes_of(*held), before);
+}
+
+TEST_F(Compaction, RunsBesideAppendsAndReads) {
+  constexpr std::int64_t records = 3'000;
+  const std::string dir = ::testing::TempDir() + "penstock_log_compaction";
+  ASSERT_TRUE(io::file_system::system().remove_all(dir));
+  auto options = options_for(io::file_system::system(), io::clock::system(), config());
+  options.directory = dir + "/t-0";
+  options.config.segment_bytes = 4'000;
+  auto log = must_open(options);
+  std::atomic<bool> done{false};
+  std::thread cleaner([&] {
+    while (!done) {
+      auto compacted = log->compact(true);
+      ASSERT_TRUE(compacted) << compacted.error().message();
+    }
+  });
+  std::thread reader([&] {
+    std::int64_t offset = 0;
+    while (offset < records) {
+      auto slice = log->read({.offset = offset, .max_bytes = 700});
+      ASSERT_TRUE(slice) << slice.error().message();
+      const std::string bytes = bytes_of(*slice);
+      for (std::string_view rest = bytes; !rest.empty();) {
+        auto header = wire::parse_batch_header(rest);
+        ASSERT_TRUE(header && wire::crc_matches(rest.substr(0, header->total_size())));
+        rest.remove_prefix(header->total_size());
+      }
+      ASSERT_TRUE(slice->next_offset > offset || slice->length == 0);
+      offset = slice->next_offset;
+      auto found = log->offset_for_timestamp(1'000 + offset / 2);
+      ASSERT_TRUE(found) << found.error().message();
+    }
+  });
+  for (std::int64_t i = 0; i < records; ++i)
+    must_append(*log, make_batch({{"k" + std::to_string(i % 20), std::to_string(i), 1'000 + i}}));
+  reader.join();
+  done = true;
+  cleaner.join();
+  ASSERT_TRUE(log->verify());
+  std::map<std::string, std::string> table;
+  for (const auto& r : read_all(*log, 0)) table[*r.record.key] = *r.record.value;
+  EXPECT_EQ(table.size(), 20u);
+  for (std::int64_t i = records - 20; i < records; ++i)
+    EXPECT_EQ(table["k" + std::to_string(i % 20)], std::to_string(i));
+  log.reset();
+  ASSERT_TRUE(io::file_system::system().remove_all(dir));
 }
 
 }  // namespace
