@@ -49,7 +49,10 @@ void with_field(const F& f, const T& record, Use&& use) {
 }
 
 template <typename A, typename T>
-struct accumulator_of {
+struct accumulator_of {};
+template <typename A, typename T>
+requires requires { typename A::accumulator; }
+struct accumulator_of<A, T> {
   using type = typename A::accumulator;
 };
 template <typename A, typename T>

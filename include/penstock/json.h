@@ -256,7 +256,8 @@ concept json_writable = requires(const T& v, std::string& out) {
 /// Reads and writes T as JSON. See above for what T may be.
 template <typename T>
 class json_format {
-  static_assert(detail::json_readable<T>,
+  static constexpr bool can_be_read = detail::json_readable<T>;
+  static_assert(can_be_read,
                 "json<T>: T must be a described struct (BOOST_DESCRIBE_STRUCT) or a type that "
                 "<penstock/json.h> knows");
 

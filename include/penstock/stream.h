@@ -200,7 +200,7 @@ class chain {
   }
 
   /// Calls f(record) or f(record, timestamp_ms) for each record, on its lane's thread; `f` is copied to every
-  /// lane.
+  /// lane. If f has flush(), that is called after every batch: what it holds must be safe when that returns.
   template <typename F>
   void for_each(std::string name, F f, std::source_location where = std::source_location::current()) const {
     constexpr bool takes_a_record =
@@ -221,10 +221,16 @@ class chain {
   friend class penstock::keyed;
 
   template <typename Step>
-  chain<Head, Steps..., Step> with(Step step) const {
-    static_assert(std::is_copy_constructible_v<Step>,
+  auto with(Step step) const {
+    constexpr bool can_be_copied = std::is_copy_constructible_v<Step>;
+    static_assert(can_be_copied,
                   "user functions are copied to every lane: keep what cannot be copied in a std::shared_ptr");
-    return {*graph_, head_, std::tuple_cat(steps_, std::tuple<Step>(std::move(step))), policy_, watermarks_};
+    if constexpr (can_be_copied) {
+      return chain<Head, Steps..., Step>(
+          *graph_, head_, std::tuple_cat(steps_, std::tuple<Step>(std::move(step))), policy_, watermarks_);
+    } else {
+      return broken{};
+    }
   }
 
   node begin_node(const std::string& name, std::source_location where) const {

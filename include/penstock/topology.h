@@ -78,9 +78,13 @@ class topology {
   template <typename F>
   auto generate(std::string name, std::int64_t count, F f, std::uint32_t splits = 1,
                 std::source_location where = std::source_location::current()) {
-    static_assert(std::is_invocable_v<F&, std::int64_t>,
-                  "generate(name, count, f): f must take an index, as f(std::int64_t)");
-    return indexed(std::move(name), count, splits, std::move(f), where);
+    constexpr bool takes_an_index = std::is_invocable_v<F&, std::int64_t>;
+    static_assert(takes_an_index, "generate(name, count, f): f must take an index, as f(std::int64_t)");
+    if constexpr (takes_an_index) {
+      return indexed(std::move(name), count, splits, std::move(f), where);
+    } else {
+      return detail::broken{};
+    }
   }
 
   /// A global table of a source whose records have the row's key as their key; a tombstone deletes the row.

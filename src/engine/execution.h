@@ -48,9 +48,10 @@ class execution {
 
   const detail::graph& graph_;
   const io::clock& clock_;
-  job_plan plan_;
+  // In the order of who needs whom: lanes go first, loops last.
   std::vector<std::unique_ptr<io::event_loop>> loops_;
   std::vector<std::unique_ptr<lane_signal>> signals_;
+  job_plan plan_;
   std::unique_ptr<coordinator> epochs_;
   std::vector<std::unique_ptr<lane>> lanes_;
 };

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commonest mistakes, one a number, each with a part of the sentence that the compiler must say to it.
+// CASE 0 is correct: it shows that nothing else here keeps the file from compiling. check.py compiles them
+// all.
+#include <penstock/json.h>
+#include <penstock/topology.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace ps = penstock;
+using namespace std::chrono_literals;
+
+struct flight {
+  std::string origin;
+  int delay = 0;
+};
+BOOST_DESCRIBE_STRUCT(flight, (), (origin, delay))
+struct bare {
+  int x = 0;
+};
+
+void build(ps::topology& topo) {
+  auto numbers = topo.read_elements("numbers", {1, 2, 3});
+  auto flights = topo.read_elements("flights", std::vector<flight>{});
+  auto bares = topo.read_elements("bares", std::vector<bare>{});
+#if CASE == 0
+  numbers.map([](int i) { return i + 1; }).print("out");
+  flights.key_by(&flight::origin)
+      .window(ps::tumbling{.size = 1h})
+      .aggregate("mean", ps::mean(&flight::delay))
+      .print("m");
+  bares.map(&bare::x).print("x");
+#elif CASE == 1
+  // says: map(f): f must take the stream's records, as f(const T&)
+  numbers.map([](const std::string& s) { return s; }).filter([](int) { return true; }).print("out");
+#elif CASE == 2
+  // says: map(f): f must take the stream's records, as f(const T&)
+  numbers.map([](int& i) { return ++i; })
+      .key_by([](int i) { return i; })
+      .aggregate("count", ps::count())
+      .print("out");
+#elif CASE == 3
+  // says: map(f): f must return a value; for side effects there is for_each
+  numbers.map([](int) {}).print("out");
+#elif CASE == 4
+  // says: filter(f): f must take the stream's records, as f(const T&), and return bool
+  numbers.filter([](const std::string& s) { return s.empty(); }).print("out");
+#elif CASE == 5
+  // says: flat_map(f): f must take the stream's records, as f(const T&), and return a range
+  numbers.flat_map([](int i) { return i; }).print("out");
+#elif CASE == 6
+  // says: flat_map<Out>(f): f must be callable as f(const T&, emit), with `auto emit`
+  numbers.flat_map<int>([](int i) { return i; }).print("out");
+#elif CASE == 7
+  // says: assign_timestamps(f): f must take the stream's records, as f(const T&), and return
+  flights.assign_timestamps(&flight::origin).print("out");
+#elif CASE == 8
+  // says: assign_timestamps: watermarks begin at a source
+  ps::stream<int> named = numbers;
+  named.assign_timestamps([](int i) { return i; }).print("out");
+#elif CASE == 9
+  // says: key_by(f): f must return a key: an integer, std::string
+  flights.key_by([](const flight& f) { return f.delay * 0.5; }).aggregate("count", ps::count()).print("out");
+#elif CASE == 10
+  // says: key_by(f): f must take the stream's records, as f(const T&)
+  numbers.key_by(&flight::origin)
+      .window(ps::tumbling{.size = 1h})
+      .aggregate("count", ps::count())
+      .print("out");
+#elif CASE == 11
+  // says: aggregate(name, a): a must be an aggregator of the stream's type
+  flights.key_by(&flight::origin)
+      .window(ps::tumbling{.size = 1h})
+      .aggregate("sum", ps::sum(&bare::x))
+      .print("out");
+#elif CASE == 12
+  // says: aggregate(name, a): a must be an aggregator of the stream's type
+  flights.key_by(&flight::origin).aggregate("sum", [](int a, int b) { return a + b; }).print("out");
+#elif CASE == 13
+  // says: reduce(name, f): f must be callable as T f(const T&, const T&)
+  flights.key_by(&flight::origin)
+      .reduce("sum", [](const flight& a, int b) { return a.delay + b; })
+      .print("out");
+#elif CASE == 14
+  // says: print(name): shows text, numbers, pairs, tuples, optionals and window results
+  bares.print("out");
+#elif CASE == 15
+  // says: write(name, sink, format): the format cannot encode the stream's type
+  bares.write("out", ps::console{}, ps::as_json);
+#elif CASE == 16
+  // says: write(name, sink, format): the second argument must be the options of a sink
+  numbers.write("out", "topic", ps::decimal<int>);
+#elif CASE == 17
+  // says: json<T>: T must be a described struct (BOOST_DESCRIBE_STRUCT)
+  (void)ps::json<bare>;
+#elif CASE == 18
+  // says: user functions are copied to every lane
+  numbers.map([p = std::make_unique<int>(1)](int i) { return i + *p; }).print("out");
+#elif CASE == 19
+  // says: for_each(name, f): f must take the stream's records, as f(const T&)
+  numbers.for_each("out", [](const std::string&) {});
+#elif CASE == 20
+  // says: generate(name, count, f): f must take an index, as f(std::int64_t)
+  topo.generate("more", 10, [] { return 1; });
+#endif
+}
