@@ -107,7 +107,7 @@ class Done:
         lines.append(f"  exit status {self.status}")
         for name, text in (("output", self.out), ("errors", self.err)):
             if text:
-                lines.append(f"  {name}: {few_lines(shortened(text.decode(errors='backslashreplace'), 3000))}")
+                lines.append(f"  {name}: {few_lines(shortened(text.decode(errors='backslashreplace'), 1200))}")
         return "\n".join(lines)
 
 
@@ -220,6 +220,7 @@ class Penstock:
     """`penstock broker`, the program under test, on a free port that it keeps over restarts."""
 
     name = "penstock broker"
+    patience = 30.0  # seconds within which clients have got over a restart
 
     def __init__(self, binary: str, directory: Path, *options: str):
         self.binary, self.directory, self.options = binary, directory, options
@@ -260,6 +261,8 @@ class Penstock:
 
 class Kafka:
     """A real Apache Kafka, started by scripts/kafka; keeps port and data over restarts."""
+
+    patience = 120.0
 
     def __init__(self, version: str, directory: Path):
         need("java", "mvn")
@@ -440,7 +443,7 @@ class Stage:
 def told(stage: Stage, failure: Exception) -> str:
     """All that is known of a failure: the last commands with their outputs."""
     parts = [f"  {type(failure).__name__}: {failure}" if not isinstance(failure, Failed) else f"  {failure}"]
-    parts += [str(entry) for entry in stage.journal[-6:]]
+    parts += [str(entry) for entry in stage.journal[-4:]]
     if isinstance(stage.broker, Penstock) and stage.broker.running is not None:
         if stage.broker.running.over() or stage.broker.running.err:
             parts.append(f"the broker: {stage.broker.running}")
@@ -461,8 +464,9 @@ class Counts:
 def run_cases(cases: list[tuple[Case, object]], broker, penstock: str, directory: Path) -> Counts:
     counts = Counts()
     for number, (what, value) in enumerate(cases):
-        name = f"{what.function.__name__.replace('_', '-')}{'' if value is None else f'-{value}'}"
-        title = (inspect.getdoc(what.function) or name).splitlines()[0] + ("" if value is None else f" ({value})")
+        values = [] if value is None else [str(v) for v in (value if isinstance(value, tuple) else (value,))]
+        name = "-".join([what.function.__name__.replace("_", "-"), *values])
+        title = (inspect.getdoc(what.function) or name).splitlines()[0] + (f" ({', '.join(values)})" if values else "")
         stage = Stage(broker, penstock, directory, f"{number:02}-{name}")
         began = time.monotonic()
         try:
@@ -512,6 +516,9 @@ def main(description: str, *needed: str) -> int:
         return 2
     began = time.monotonic()
     binary = os.path.abspath(args.penstock)
+    if not os.access(binary, os.X_OK):
+        print(f"{binary} is not there: build it, or say with --penstock where it is")
+        return 2
     with tempfile.TemporaryDirectory(prefix="penstock-conformance-") as name:
         directory = Path(name)
         try:

@@ -206,5 +206,10 @@ def wait_for_all(members: list[Member], values: list[bytes], seconds: float = 30
         for member in members:
             seen.update(member.values())
         return wanted <= seen
-    deadline_of = members[0].running
-    deadline_of.wait_for(complete, f"the {len(members)} members had read all {len(wanted)} records", seconds)
+    try:
+        members[0].running.wait_for(complete, f"the members had read all {len(wanted)} records", seconds)
+    except Failed as failure:
+        each = [by_partition([r for r in member.records if r.value in wanted]) for member in members]
+        counts = [{partition: len(records) for partition, records in sorted(parts.items())} for parts in each]
+        others = "\n".join(str(member.running) for member in members[1:])
+        raise Failed(f"of {len(wanted)} records the members had read, by partition, {counts}\n{failure}\n{others}") from None
