@@ -86,6 +86,7 @@ struct SimulatedDiskTest : broker_fixture {
       failed.notify_all();
     };
   }
+  ~SimulatedDiskTest() override { broker.reset(); }  // it closes its logs on the disk, which goes before it
   void start_on_disk() { start({.files = &disk}); }
   bool wait_for_failure() {
     std::unique_lock lock(mutex);

@@ -243,7 +243,8 @@ TEST(Header, OfAVersionFromTheFutureIsReadAsFarAsItIsKnown) {
   EXPECT_EQ(header.key, api_key::api_versions);
   EXPECT_EQ(header.version, 99);
   EXPECT_EQ(header.correlation_id, 9);
-  reader cut("\0\x12\0"s);
+  const std::string three_bytes = "\0\x12\0"s;
+  reader cut(three_bytes);
   EXPECT_FALSE(header.decode(cut));
 }
 

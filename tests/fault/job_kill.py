@@ -27,6 +27,9 @@ PER_WINDOW = 1000 // STEP_MS  # records of one window, over all keys
 A_KEY = PER_WINDOW // KEYS
 
 
+running = []  # what to end when a run fails
+
+
 class Job:
     def __init__(self, program, brokers):
         self.command = [program, "--brokers", brokers, "--lanes", "2", "--commit-interval", "100"]
@@ -66,6 +69,7 @@ def one_run(args, how, rng):
     with tempfile.TemporaryDirectory(prefix="penstock-job-") as directory:
         broker = Broker(args.penstock, os.path.join(directory, "data"))
         broker.start()
+        running.append(broker)
         for topic in ("in", "out"):
             subprocess.run([args.penstock, "topic", "create", topic, "--partitions", str(PARTITIONS), "--brokers",
                             broker.address], check=True, stdout=subprocess.DEVNULL)
@@ -74,6 +78,7 @@ def one_run(args, how, rng):
                                      "topic.partitioner=murmur2_random"], stdin=subprocess.PIPE, text=True)
         job = Job(args.job, broker.address)
         job.start()
+        running.append(job)
         records = 0
         for _ in range(args.stops):
             until = time.monotonic() + rng.uniform(0.2, 1.0)  # the random moment
@@ -108,6 +113,7 @@ def one_run(args, how, rng):
             sys.exit(f"{again} rows are there twice though every stop was clean")
         job.end(signal.SIGTERM)
         broker.stop()
+        running.clear()
         return f"{args.stops} x {how.name}: {len(wanted)} windows of {records} records complete, {again} rows repeated"
 
 
@@ -117,6 +123,7 @@ def main():
     parser.add_argument("--job", required=True, help="the program window_job")
     parser.add_argument("--stops", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--with", dest="signals", choices=("SIGKILL", "SIGTERM"), help="only this one")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     args = parser.parse_args()
     args.penstock, args.job = os.path.abspath(args.penstock), os.path.abspath(args.job)
@@ -124,8 +131,15 @@ def main():
     rng = random.Random(args.seed)
     for _ in range(args.rounds):
         for how in (signal.SIGKILL, signal.SIGTERM):
-            print(one_run(args, how, rng), flush=True)
+            if args.signals in (None, how.name):
+                print(one_run(args, how, rng), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        for one in running:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
