@@ -99,16 +99,39 @@ bool connection::handle(std::string_view frame) {
   slots_.emplace_back();
   request_info info{header.key, header.version, header.correlation_id, header.client_id.value_or(""), host_};
   reply_slot slot(weak_from_this(), number, header.key, header.version, header.correlation_id);
-  if (auto done = dispatch(core_, std::move(info), in, std::move(slot)); !done) {
-    spdlog::debug("{}: {}", peer_, done.error().message());
-    return false;
+  const hook_action action = core_.hooks.meet(info);
+  if (action.what != hook_action::kind::pass)
+    return obey(action, std::move(info), in.rest(), std::move(slot));
+  return run(std::move(info), in, std::move(slot));
+}
+
+bool connection::run(request_info info, wire::reader& body, reply_slot slot) {
+  auto done = dispatch(core_, std::move(info), body, std::move(slot));
+  if (!done) spdlog::debug("{}: {}", peer_, done.error().message());
+  return done.has_value();
+}
+
+// A test meddles (hooks.h).
+bool connection::obey(const hook_action& action, request_info info, std::string_view body, reply_slot slot) {
+  if (action.what == hook_action::kind::drop) return false;
+  if (action.what == hook_action::kind::lose_answer) {
+    slots_.back().lost = true;
+    wire::reader in(body);
+    return run(std::move(info), in, std::move(slot));
   }
+  auto wait = std::make_shared<io::timer>(core_.loop);
+  wait->arm(action.by, [self = shared_from_this(), wait, info = std::move(info), body = std::string(body),
+                        slot = std::move(slot)]() mutable {
+    wire::reader in(body);
+    if (self->open_ && !self->run(std::move(info), in, std::move(slot))) self->close();
+  });
   return true;
 }
 
 void connection::complete(std::uint64_t number, std::vector<io::write_piece> pieces, std::size_t bytes) {
   if (!open_) return;
   slot& s = slots_[static_cast<std::size_t>(number - first_slot_)];
+  if (s.lost) return close();
   s.ready = true;
   s.pieces = std::move(pieces);
   s.bytes = bytes;

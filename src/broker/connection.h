@@ -14,6 +14,7 @@
 namespace penstock::broker {
 
 class broker_core;
+struct hook_action;
 
 /// One client: cuts what it sends into requests, has each handled as it comes, and sends the answers in the
 /// order of the requests. Several requests may be under way; when too many answers wait to be taken, nothing
@@ -38,6 +39,7 @@ class connection : public std::enable_shared_from_this<connection> {
   friend class reply_slot;
   struct slot {
     bool ready = false;
+    bool lost = false;  ///< a test wants the answer not to arrive
     std::vector<io::write_piece> pieces;
     std::size_t bytes = 0;  ///< of memory, not of files
   };
@@ -47,6 +49,8 @@ class connection : public std::enable_shared_from_this<connection> {
   std::size_t front_size() const noexcept;
   bool next_frame(std::string_view& frame);
   bool handle(std::string_view frame);
+  bool run(request_info info, wire::reader& body, reply_slot slot);
+  bool obey(const hook_action& action, request_info info, std::string_view body, reply_slot slot);
   bool congested() const noexcept;
   void complete(std::uint64_t number, std::vector<io::write_piece> pieces, std::size_t bytes);
   void pump();

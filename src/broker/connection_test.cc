@@ -2,6 +2,7 @@
 // What a connection bears: pieces, pipelines, nonsense.
 #include <gmock/gmock.h>
 
+#include "broker/hooks.h"
 #include "broker/input_buffer.h"
 #include "broker/test_support.h"
 
@@ -110,6 +111,30 @@ TEST_F(ConnectionTest, ALargerRequestThanAllowedIsRefused) {
   options.max_request_bytes = 2000;
   start();
   expect_closed(frame_of(std::string(2001, 'x')));
+}
+
+TEST_F(ConnectionTest, HooksDelayDropAndLoseAnswersOnce) {
+  create("t");
+  const std::string batch = make_batch({"x"});
+  using kind = hook_action::kind;
+  const auto next_produce = [&](hook_action a) {
+    broker->hooks().set(wire::api_key::produce, [a](const request_info&) { return a; });
+  };
+  next_produce({kind::drop, {}});
+  client->send(produce_request("t", 0, batch), 12);
+  EXPECT_TRUE(client->closed_by_peer());
+  client = connect();
+  EXPECT_EQ(fetch(*client, fetch_request("t", 0)).high_watermark, 0) << "it was not handled";
+  next_produce({kind::lose_answer, {}});
+  client->send(produce_request("t", 0, batch), 12);
+  EXPECT_TRUE(client->closed_by_peer());
+  client = connect();
+  EXPECT_EQ(fetch(*client, fetch_request("t", 0)).high_watermark, 1) << "it was handled";
+  next_produce({kind::delay, std::chrono::milliseconds(50)});
+  const auto before = io::clock::system().now();
+  EXPECT_EQ(produce(*client, "t", batch).base_offset, 1);
+  EXPECT_GE(io::clock::system().now() - before, std::chrono::milliseconds(49));
+  EXPECT_EQ(produce(*client, "t", batch).base_offset, 2);
 }
 
 TEST(InputBufferTest, GrowsWithWhatComesAndGivesBack) {

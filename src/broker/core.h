@@ -12,6 +12,7 @@
 #include "broker/connection.h"
 #include "broker/fetch_wait.h"
 #include "broker/group_coordinator.h"
+#include "broker/hooks.h"
 #include "broker/input_buffer.h"
 #include "broker/metadata_file.h"
 #include "broker/offsets_journal.h"
@@ -41,6 +42,7 @@ class broker_core {
   syncer syncs;
   offsets_journal journal;
   group_coordinator groups;
+  request_hooks hooks;
   io::endpoint listening;
   io::endpoint advertised;
   wire::scratch_buffer scratch;  ///< for one handler at a time

@@ -58,8 +58,8 @@ result<> broker_core::open() {
     spdlog::warn("{}: the last broker stopped because of a failed write; everything is checked", dir);
   for (const auto& mark : {clean_mark, failed_mark})
     if (fs.exists(mark))
-      if (auto removed = fs.remove(mark); !removed) return removed;
-  if (auto synced = fs.sync_directory(dir); !synced) return synced;
+      if (auto removed = fs.remove(mark); !removed)
+        return removed;  // durable with the metadata, before any append
 
   auto stored = read_metadata(fs, dir);
   if (!stored) return fail(stored.error());

@@ -49,6 +49,8 @@ io::endpoint server::endpoint() const { return impl_->core.listening; }
 io::endpoint server::advertised() const { return impl_->core.advertised; }
 const std::string& server::cluster_id() const noexcept { return impl_->core.metadata.cluster_id; }
 
+request_hooks& server::hooks() noexcept { return impl_->core.hooks; }
+
 result<> server::stop() {
   const std::lock_guard lock(impl_->stop_mutex);
   if (impl_->thread.joinable()) {

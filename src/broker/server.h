@@ -14,6 +14,7 @@
 
 namespace penstock::broker {
 
+class request_hooks;
 using server_options = penstock::broker_options;
 
 /// What the broker takes from the outside world; a test may put its own in. Everything must outlive the
@@ -44,6 +45,8 @@ class server {
   /// What clients are told to connect to.
   io::endpoint advertised() const;
   const std::string& cluster_id() const noexcept;
+  /// For tests: hooks.h says what may be done to requests. Lives as long as the server.
+  request_hooks& hooks() noexcept;
 
   /// Stops clean and waits for the threads. Idempotent; safe from any thread but the server's own. Returns
   /// the failure if it had stopped by itself before.
