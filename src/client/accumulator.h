@@ -80,6 +80,7 @@ struct partition_queue {
     /// The broker has acknowledged a batch of this epoch. Before, it would take any sequence for the first
     /// one, so that a second batch under way could get in front of a first that failed: only one is sent.
     bool established = false;
+    bool suspect = false;  ///< the broker may have batches that it does not know as this producer's any more
     bool restart = false;  ///< sequences begin again, under a new epoch, once nothing is in flight
     bool ready = false;    ///< stands in the sender's list
     std::int32_t leader = -1;

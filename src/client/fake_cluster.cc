@@ -183,6 +183,7 @@ void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame
     case reaction::kind::answer: return reply(s, r.header, what.body);
     case reaction::kind::cut: s->stream->close(); return;
     case reaction::kind::hold: held_.emplace_back(s, std::move(r)); return;
+    case reaction::kind::pass_silently: static_cast<void>(serve(r)); return;
     case reaction::kind::pass_then_cut:
       static_cast<void>(serve(r));
       s->stream->close();

@@ -44,6 +44,7 @@ struct reaction {
     answer,         ///< with `body`
     pass,           ///< what the broker would do by itself
     pass_then_cut,  ///< do it, but close the connection instead of answering
+    pass_silently,  ///< do it, but never answer
     cut,            ///< close the connection, nothing done
     hold,           ///< no answer, until release_held()
   };

@@ -254,6 +254,31 @@ TEST_F(a_producer, says_so_when_the_broker_lost_what_it_had_acknowledged) {
   EXPECT_EQ(kafka.values("t", 0).back(), "after");
 }
 
+TEST_F(a_producer, sends_nothing_twice_when_a_broker_comes_back_with_a_short_memory) {
+  start();
+  send("first");
+  ASSERT_TRUE(flush());
+  kafka.script(5, api_key::produce, [](const seen_request&) {
+    return reaction{reaction::kind::pass_silently, {}};
+  });
+  const auto values = numbered(0, 40);
+  send_all(values);
+  ASSERT_TRUE(run_until(loop, [&] { return kafka.count(api_key::produce) >= 4; }));
+  kafka.stop_broker(0);
+  kafka.partition("t", 0).producers.begin()->second.last.clear();
+  kafka.start_broker(0);
+  ASSERT_FALSE(flush());
+  EXPECT_TRUE(std::all_of(outcomes.begin(), outcomes.end(),
+                          [](auto o) { return o == kafka::persistence::possibly; }));
+  send("last");
+  ASSERT_TRUE(flush());
+  auto there = kafka.values("t", 0);
+  EXPECT_EQ(there.front(), "first");
+  EXPECT_EQ(there.back(), "last");
+  std::sort(there.begin(), there.end());
+  EXPECT_EQ(std::adjacent_find(there.begin(), there.end()), there.end());
+}
+
 TEST_F(a_producer, gives_up_after_the_delivery_timeout) {
   settings.delivery_timeout = 150ms;
   start();

@@ -139,8 +139,11 @@ void sender::sequence_gap(const batch_ptr& b, const error& why) {
   const bool explained = !s.retry.empty() && s.retry.front()->order < b->order;
   if (!explained) {
     const bool forgotten = static_cast<error_code>(why.kafka_code()) == error_code::unknown_producer_id;
-    if (!s.unresolved && !forgotten && !s.restart)
+    if (!s.unresolved && !forgotten && !s.restart) {
+      s.suspect = s.suspect || b->maybe_persisted;
       return give_up(b, why.with_context("the broker lost acknowledged records of this producer"));
+    }
+    s.suspect = s.suspect || (forgotten && b->maybe_persisted);
     s.restart = true;
   }
   retry(b, why);
@@ -172,6 +175,19 @@ bool sender::prepare_sequences(partition_queue& q) {
 
 void sender::restart_sequences(partition_queue& q) {
   auto& s = q.send;
+  if (std::exchange(s.suspect, false)) {
+    // A broker that came back remembers but the last batch of a producer, so what looks like a gap may be a
+    // repetition. What was sent without an answer could be there: sending it under a new epoch could make it
+    // twice.
+    const auto doubtful = std::stable_partition(s.retry.begin(), s.retry.end(),
+                                                [](const auto& b) { return !b->maybe_persisted; });
+    std::vector<batch_ptr> given_up(doubtful, s.retry.end());
+    s.retry.erase(doubtful, s.retry.end());
+    for (const auto& b : given_up)
+      give_up(b, {errc::kafka,
+                  fmt::format("{}: the broker does not say whether it has a batch that it did not answer",
+                              name_of(q))});
+  }
   s.restart = false;
   s.unresolved = false;
   s.established = false;
