@@ -87,6 +87,7 @@ class coordinator {
 
   std::uint64_t epochs_committed() const noexcept { return epochs_.load(std::memory_order_relaxed); }
   std::optional<error> failure() const;
+  /// When the next epoch is due. For the lane that calls advance.
   io::instant next_deadline() const noexcept { return next_; }
 
  private:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <penstock/job.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -28,6 +30,7 @@ struct job::impl {
 
   void run_lane(unsigned lane);
   void loop_lane(unsigned lane);
+  io::instant wake_time(unsigned lane, io::instant now) const;
 };
 
 void job::impl::run_lane(unsigned lane) {
@@ -64,9 +67,17 @@ void job::impl::loop_lane(unsigned lane) {
     if (loop.poll() != 0) continue;
     signal.about_to_sleep();
     const io::instant now = clock.now();
-    if (!run->step(lane, now) && !run->epochs().over()) loop.run_some_until(now + longest_sleep);
+    if (!run->step(lane, now) && !run->epochs().over()) loop.run_some_until(wake_time(lane, now));
     signal.awake();
   }
+}
+
+io::instant job::impl::wake_time(unsigned lane, io::instant now) const {
+  const io::instant longest = now + longest_sleep;
+  // Lane 0 begins the epochs. A deadline that is past means that one is under way, and its end wakes the
+  // lane.
+  if (lane != 0 || run->epochs().next_deadline() <= now) return longest;
+  return std::min(longest, run->epochs().next_deadline());
 }
 
 job::job(std::unique_ptr<impl> state) : impl_(std::move(state)) {}

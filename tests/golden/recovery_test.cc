@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // At least once: after a crash anywhere, the last result of each key and window is what one uninterrupted run
 // gives.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <penstock/testing.h>
@@ -52,8 +53,7 @@ topic random_events(std::uint64_t seed, std::uint32_t partitions, int records, s
   for (int i = 0; i < records; ++i) {
     const auto ts = 1000 + std::int64_t{i} * 7 -
                     static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(disorder));
-    in.append({.value = "k" + std::to_string(random() % 5) + ":" + std::to_string(random() % 100),
-               .timestamp_ms = ts},
+    in.append({.value = fmt::format("k{}:{}", random() % 5, random() % 100), .timestamp_ms = ts},
               static_cast<std::uint32_t>(random() % partitions));
   }
   return in;
@@ -93,7 +93,7 @@ class crash : public ::testing::TestWithParam<std::tuple<shape, unsigned>> {};
 TEST_P(crash, anywhere_loses_no_result_and_leaves_no_wrong_one) {
   const auto [what, lanes] = GetParam();
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
+    SCOPED_TRACE(fmt::format("seed {}", seed));
     std::mt19937_64 random(seed);
     // Nothing is late in the uninterrupted run: the bound covers a partition's disorder, and time follows the
     // slowest partition.

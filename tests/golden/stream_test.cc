@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions, keyed streams, joins with global tables, error policies.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <penstock/testing.h>
@@ -129,11 +130,11 @@ TEST(global_table, is_read_to_its_end_before_the_stream_begins) {
   for (const unsigned lanes : {1u, 3u}) {
     testing::topic rows("rows", 2), in("in", 2), out("out");
     for (int i = 0; i < 1000; ++i)
-      rows.append({.key = "k" + std::to_string(i % 10), .value = "v" + std::to_string(i)},
+      rows.append({.key = fmt::format("k{}", i % 10), .value = fmt::format("v{}", i)},
                   static_cast<std::uint32_t>(i % 2));
     rows.append({.key = "k9"}, 1);  // a tombstone
     for (int i = 0; i < 11; ++i)
-      in.append({.value = "k" + std::to_string(i)}, static_cast<std::uint32_t>(i % 2));
+      in.append({.value = fmt::format("k{}", i)}, static_cast<std::uint32_t>(i % 2));
     topology topo("t");
     const auto names = topo.global_table("rows", rows.source(), text, text);
     collector<std::string> inner, outer;
