@@ -71,8 +71,9 @@ struct admin::impl {
       const auto wait = pause.next(cluster->random());
       if (cluster->now() + wait >= until)
         return fail(errc::timeout,
-                    fmt::format("{}: no success within {} ms; the last attempt: {}", what,
-                                settings.connection.default_api_timeout.count(), response.error().message()));
+                    fmt::format("{}: no success with {} within {} ms; the last attempt: {}", what,
+                                settings.bootstrap_servers, settings.connection.default_api_timeout.count(),
+                                response.error().message()));
       if (broker == client::controller) cluster->request_metadata();
       client::wait(loop, wait);
     }
