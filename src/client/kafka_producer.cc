@@ -51,12 +51,13 @@ struct producer::impl {
     return value.get();
   }
 
+  bool on_own_thread() const { return std::this_thread::get_id() == thread.get_id(); }
   result<> closed_error() const { return fail(errc::closed, "the producer is closed"); }
 
   // Waits for room or metadata; an error when that takes longer than max_block.
   result<> wait(std::unique_lock<std::mutex>& lock, client::append_status why, std::string_view topic,
                 io::instant deadline) {
-    if (std::this_thread::get_id() == thread.get_id())
+    if (on_own_thread())
       return fail(errc::exhausted, "a delivery callback sent a record for which there is no room now",
                   recovery::retriable);
     if (why == client::append_status::no_metadata)
@@ -188,7 +189,7 @@ result<> producer::flush(std::chrono::milliseconds timeout) {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->closed) return impl_->closed_error();
   }
-  if (std::this_thread::get_id() == impl_->thread.get_id())
+  if (impl_->on_own_thread())
     return fail(errc::invalid_argument, "flush must not be called from a delivery callback");
   auto done = std::make_shared<std::promise<result<>>>();
   auto outcome = done->get_future();
@@ -201,6 +202,8 @@ result<> producer::flush(std::chrono::milliseconds timeout) {
 }
 
 result<> producer::close(std::chrono::milliseconds timeout) {
+  if (impl_->on_own_thread())
+    return fail(errc::invalid_argument, "close must not be called from a delivery callback");
   auto flushed = flush(timeout);
   {
     const std::lock_guard lock(impl_->mutex);
@@ -218,7 +221,7 @@ result<> producer::close(std::chrono::milliseconds timeout) {
 
 producer::counters producer::statistics() const {
   // Once it is closed there is no background thread that could change the counters.
-  if (!impl_->thread.joinable()) return impl_->sender->statistics();
+  if (!impl_->thread.joinable() || impl_->on_own_thread()) return impl_->sender->statistics();
   return impl_->on_loop([i = impl_.get()] { return i->sender->statistics(); });
 }
 
