@@ -134,6 +134,24 @@ TEST_F(AdminTest, ValidateOnlyMakesNothing) {
   EXPECT_THAT(topics(), ElementsAre());
 }
 
+TEST_F(AdminTest, ManyTopicsAtOnceAreMadeTogether) {
+  wire::create_topics_request q;
+  for (int i = 0; i < 500; ++i) {
+    auto& t = q.topics.emplace_back();
+    t.name = i == 499 ? "n0" : "n" + std::to_string(i);
+    t.num_partitions = 1;
+    t.replication_factor = 1;
+  }
+  const auto r = client->call<wire::create_topics_response>(q).topics;
+  EXPECT_EQ(r.at(0).error_code, code(error_code::invalid_request)) << "named twice";
+  EXPECT_EQ(r.at(499).error_code, code(error_code::invalid_request));
+  for (int i = 1; i < 499; ++i) EXPECT_EQ(r.at(static_cast<std::size_t>(i)).error_code, 0);
+  std::vector<std::string> names;
+  for (int i = 0; i < 500; ++i) names.push_back("m" + std::to_string(i));
+  for (const auto& t : metadata(names).topics) EXPECT_EQ(t.error_code, 0);
+  EXPECT_EQ(topics().size(), 998u);
+}
+
 TEST_F(AdminTest, AReplicationFactorMayBeClamped) {
   stop();
   options.clamp_replication = true;

@@ -78,16 +78,10 @@ error_code broker_core::storage_error(const error& e) {
   return error_code::kafka_storage_error;
 }
 
-result<topic*> broker_core::create_topic(std::string_view name, std::int32_t partitions,
-                                         config_map configs_) {
-  if (auto good = check_topic_name(name); !good)
-    return fail(wire::make_error(error_code::invalid_topic_exception, good.error().message()));
-  if (topics.being_removed(name))
-    return fail(
-        wire::make_error(error_code::topic_already_exists, fmt::format("topic {} is being deleted", name)));
-  auto made = topics.create(name, partitions, std::move(configs_));
-  if (!made) return fail(wire::make_error(storage_error(made.error()), made.error().message()));
-  return made;
+error_code broker_core::create_topics(const std::vector<new_topic>& wanted) {
+  if (wanted.empty()) return error_code::none;
+  const auto made = topics.create(wanted);
+  return made ? error_code::none : storage_error(made.error());
 }
 
 void broker_core::remove_topic(topic& t, unique_function<void(error_code)> done) {
@@ -103,8 +97,10 @@ void broker_core::remove_topic(topic& t, unique_function<void(error_code)> done)
       auto outcome = topic_catalog::remove_directories(*env.files, options.directory, gone->record);
       loop.post([this, gone, outcome = std::move(outcome), done = std::move(done)]() mutable {
         gone->partitions.clear();
-        if (outcome) outcome = topics.finish_removal(gone->record);
-        if (!outcome) spdlog::warn("topic {}: {}", gone->name(), outcome.error().message());
+        if (outcome)
+          topics.finish_removal(gone->record);
+        else
+          spdlog::warn("topic {}: {}", gone->name(), outcome.error().message());
         done(error_code::none);  // it is gone for clients; what is left is removed at the next start
       });
     });
@@ -113,9 +109,12 @@ void broker_core::remove_topic(topic& t, unique_function<void(error_code)> done)
 
 result<topic*> broker_core::offsets_topic_made() {
   if (topic* t = topics.find(offsets_topic); t != nullptr) return t;
-  return topics.create(
-      offsets_topic, offsets_journal::partition_count,
-      {{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", "104857600"}});
+  auto made = topics.create(
+      {{std::string(offsets_topic),
+        offsets_journal::partition_count,
+        {{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", "104857600"}}}});
+  if (!made) return fail(made.error());
+  return topics.find(offsets_topic);
 }
 
 result<std::int64_t> broker_core::next_producer_id() {

@@ -71,9 +71,8 @@ class broker_core {
 
   // Topics
 
-  /// Makes a topic as a Metadata request does. Name errors and a topic that is being removed are told by the
-  /// code.
-  result<topic*> create_topic(std::string_view name, std::int32_t partitions, config_map configs_);
+  /// Makes topics that are not there yet, all or none. The names have been checked.
+  wire::error_code create_topics(const std::vector<new_topic>& wanted);
   /// `done` when the name is free again.
   void remove_topic(topic& t, unique_function<void(wire::error_code)> done);
   /// __consumer_offsets, made when it is first needed.

@@ -54,7 +54,7 @@ result<> topic_catalog::open_all(bool clean) {
   while (!metadata_.deleted.empty()) {
     const topic_record gone = metadata_.deleted.front();
     if (auto r = remove_directories(*env_.files, options_.directory, gone); !r) return r;
-    if (auto r = finish_removal(gone); !r) return r;
+    finish_removal(gone);
   }
   for (const auto& [name, record] : metadata_.topics) {
     topic& t = make(record);
@@ -96,19 +96,17 @@ topic* topic_catalog::find(const wire::uuid& id) {
 
 result<> topic_catalog::save() { return write_metadata(*env_.files, options_.directory, metadata_); }
 
-result<topic*> topic_catalog::create(std::string_view name, std::int32_t partitions,
-                                     config_map topic_configs) {
-  topic_record record;
-  record.name = name;
-  record.id = wire::uuid::from_random(env_.random->next(), env_.random->next());
-  record.partitions = partitions;
-  record.configs = std::move(topic_configs);
-  metadata_.topics[record.name] = record;
-  if (auto saved = save(); !saved) {
-    metadata_.topics.erase(record.name);
-    return fail(saved.error().with_context(fmt::format("topic {} cannot be made", name)));
+result<> topic_catalog::create(const std::vector<new_topic>& wanted) {
+  for (const auto& t : wanted) {
+    const auto id = wire::uuid::from_random(env_.random->next(), env_.random->next());
+    metadata_.topics[t.name] = {t.name, id, t.partitions, t.configs};
   }
-  return &make(record);
+  if (auto saved = save(); !saved) {
+    for (const auto& t : wanted) metadata_.topics.erase(t.name);
+    return fail(saved.error().with_context(fmt::format("topic {} cannot be made", wanted.front().name)));
+  }
+  for (const auto& t : wanted) make(metadata_.topics[t.name]);
+  return {};
 }
 
 result<> topic_catalog::add_partitions(topic& t, std::int32_t total) {
@@ -171,9 +169,8 @@ result<> topic_catalog::remove_directories(io::file_system& fs, const std::strin
   return fs.sync_directory(data);
 }
 
-result<> topic_catalog::finish_removal(const topic_record& t) {
+void topic_catalog::finish_removal(const topic_record& t) {
   std::erase_if(metadata_.deleted, [&](const topic_record& d) { return d.id == t.id; });
-  return save();
 }
 
 bool topic_catalog::being_removed(std::string_view name) const {

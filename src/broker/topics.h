@@ -46,6 +46,12 @@ struct topic {
   }
 };
 
+struct new_topic {
+  std::string name;
+  std::int32_t partitions = 1;
+  config_map configs;
+};
+
 /// Whether a topic may be called so: 1 to 249 of [a-zA-Z0-9._-], not "." or "..".
 result<> check_topic_name(std::string_view name);
 inline constexpr std::string_view offsets_topic = "__consumer_offsets";
@@ -66,8 +72,8 @@ class topic_catalog {
   /// By name.
   const std::map<std::string, std::unique_ptr<topic>, std::less<>>& all() const noexcept { return topics_; }
 
-  /// Durable when it returns. The name and the configs have been checked.
-  result<topic*> create(std::string_view name, std::int32_t partitions, config_map configs_);
+  /// All of them or none, durable when it returns. Names and configs have been checked.
+  result<> create(const std::vector<new_topic>& wanted);
   result<> add_partitions(topic& t, std::int32_t total);
   result<> set_configs(topic& t, config_map configs_);
   /// After a broker-wide setting changed.
@@ -81,8 +87,9 @@ class topic_catalog {
   result<std::unique_ptr<topic>> remove(topic& t);
   /// Removes the directories of a removed topic. Any thread.
   static result<> remove_directories(io::file_system& fs, const std::string& data, const topic_record& t);
-  /// The topic's directories are gone: its name may be used again.
-  result<> finish_removal(const topic_record& t);
+  /// The topic's directories are gone: its name may be used again. The file is told with the next change;
+  /// should that not come, the next start finds nothing to remove.
+  void finish_removal(const topic_record& t);
   /// True while directories of a removed topic of this name are there.
   bool being_removed(std::string_view name) const;
 

@@ -12,6 +12,8 @@
 // v10   topic ids in the answer; v12 in the request too
 // v13   an error for the whole answer: none here
 // A topic that is made is answered at once, not with LEADER_NOT_AVAILABLE.
+#include <set>
+
 #include "broker/handlers/common.h"
 
 namespace penstock::broker {
@@ -45,17 +47,31 @@ response_topic unknown(std::optional<std::string> name, const wire::uuid& id, st
   return out;
 }
 
-response_topic find_or_make(broker_core& core, const std::string& name, bool may_make, bool operations) {
-  if (topic* t = core.topics.find(name); t != nullptr) return describe(core, *t, operations);
+// Makes what is asked for by name and not there, in one go.
+error_code make_missing(broker_core& core, const wire::metadata_request& q) {
+  if (!q.topics || !q.allow_auto_topic_creation || !core.settings.auto_create_topics())
+    return error_code::none;
+  std::vector<new_topic> missing;
+  std::set<std::string_view> names;
+  const auto partitions = static_cast<std::int32_t>(core.settings.broker_number("num.partitions"));
+  for (const auto& want : *q.topics) {
+    if (!want.name || core.topics.find(*want.name) != nullptr || core.topics.being_removed(*want.name))
+      continue;
+    if (!check_topic_name(*want.name) || !names.insert(*want.name).second) continue;
+    if (!is_internal_topic(*want.name))
+      missing.push_back({*want.name, partitions, {}});
+    else if (auto made = core.offsets_topic_made(); !made)
+      return core.storage_error(made.error());
+  }
+  return core.create_topics(missing);
+}
+
+response_topic describe_named(broker_core& core, const std::string& name, bool operations,
+                              error_code not_made) {
+  if (const topic* t = core.topics.find(name); t != nullptr) return describe(core, *t, operations);
   if (!check_topic_name(name)) return unknown(name, {}, number(error_code::invalid_topic_exception));
-  if (!may_make || !core.settings.auto_create_topics())
-    return unknown(name, {}, number(error_code::unknown_topic_or_partition));
-  auto made = is_internal_topic(name)
-                  ? core.offsets_topic_made()
-                  : core.create_topic(
-                        name, static_cast<std::int32_t>(core.settings.broker_number("num.partitions")), {});
-  if (!made) return unknown(name, {}, code_of(made.error()));
-  return describe(core, **made, operations);
+  return unknown(name, {},
+                 number(not_made != error_code::none ? not_made : error_code::unknown_topic_or_partition));
 }
 
 }  // namespace
@@ -73,9 +89,10 @@ void handle_metadata(broker_core& core, const request_info& info, wire::metadata
     for (const auto& [name, t] : core.topics.all()) answer.topics.push_back(describe(core, *t, operations));
     return reply.send(answer);
   }
+  const auto not_made = make_missing(core, q);
   for (const auto& want : *q.topics) {
     if (want.name) {
-      answer.topics.push_back(find_or_make(core, *want.name, q.allow_auto_topic_creation, operations));
+      answer.topics.push_back(describe_named(core, *want.name, operations, not_made));
     } else if (topic* t = core.topics.find(want.topic_id); t != nullptr) {
       answer.topics.push_back(describe(core, *t, operations));
     } else {

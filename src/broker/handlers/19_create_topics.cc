@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "broker/handlers/common.h"
 
@@ -118,32 +119,37 @@ void describe(const broker_core& core, const plan& p, std::int16_t version, resp
 void handle_create_topics(broker_core& core, const request_info& info, wire::create_topics_request& q,
                           responder<wire::create_topics_response> reply) {
   wire::create_topics_response answer;
+  std::vector<plan> plans;
+  std::vector<new_topic> wanted;
+  std::map<std::string_view, int> times;
+  for (const auto& t : q.topics) ++times[t.name];
   std::int64_t total = 0;
   for (const auto& t : q.topics) {
-    auto& out = answer.topics.emplace_back();
-    out.name = t.name;
-    plan p;
-    const auto again =
-        std::count_if(q.topics.begin(), q.topics.end(), [&](const auto& o) { return o.name == t.name; });
-    if (again > 1)
+    plan& p = plans.emplace_back();
+    if (times[t.name] > 1)
       p.refuse(error_code::invalid_request, "Duplicate topic name.");
     else if (plan_name(core, t, p) && plan_numbers(core, t, p) && plan_configs(t, p) &&
              (total += p.partitions) > most_partitions)
       p.refuse(
           error_code::policy_violation,
           fmt::format("Excessively large number of partitions per request: at most {}", most_partitions));
-    if (p.error == error_code::none && !q.validate_only) {
-      auto made = core.create_topic(t.name, p.partitions, p.topic_configs);
-      if (made)
-        out.topic_id = (*made)->record.id;
-      else
-        p.refuse(static_cast<error_code>(code_of(made.error())), made.error().message());
-    }
+    if (p.error == error_code::none) wanted.push_back({t.name, p.partitions, p.topic_configs});
+  }
+  const auto made = q.validate_only ? error_code::none : core.create_topics(wanted);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    plan& p = plans[i];
+    auto& out = answer.topics.emplace_back();
+    out.name = q.topics[i].name;
+    if (p.error == error_code::none && made != error_code::none)
+      p.refuse(made, "the topic cannot be written down");
     out.error_code = number(p.error);
-    if (p.error != error_code::none)
+    if (p.error != error_code::none) {
       out.error_message = p.message;
-    else
-      describe(core, p, info.version, out);
+      continue;
+    }
+    if (const topic* t = core.topics.find(out.name); t != nullptr && !q.validate_only)
+      out.topic_id = t->record.id;
+    describe(core, p, info.version, out);
   }
   reply.send(answer);
 }
