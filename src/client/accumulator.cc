@@ -167,6 +167,18 @@ std::optional<io::instant> accumulator::take_work(io::instant begun_before,
   return std::nullopt;
 }
 
+std::optional<io::instant> accumulator::put_back(partition_queue& q) {
+  if (!q.open) return std::nullopt;
+  const auto begun = q.open->created;
+  auto place = begun_.end();
+  while (place != begun_.begin() && std::prev(place)->first > begun) --place;
+  for (auto same = place; same != begun_.begin() && std::prev(same)->first == begun; --same) {
+    if (std::prev(same)->second.lock() == q.open) return begun;
+  }
+  begun_.emplace(place, begun, q.open);
+  return begun;
+}
+
 batch_ptr accumulator::take_batch(partition_queue& q, bool even_open) {
   batch_ptr b;
   if (!q.full.empty()) {

@@ -129,6 +129,9 @@ class accumulator {
   /// was begun before `begun_before`. Returns when the oldest remaining open batch was begun, if there is
   /// one.
   std::optional<io::instant> take_work(io::instant begun_before, std::vector<partition_queue*>& out);
+  /// For a partition that take_work named and whose open batch stays for now: names it again when its time
+  /// comes. Returns when its open batch was begun, if it has one.
+  std::optional<io::instant> put_back(partition_queue& q);
   /// The next batch to send: a full one, or the open one if `even_open`.
   batch_ptr take_batch(partition_queue& q, bool even_open);
   /// Gives memory back; `reuse` keeps the batch's buffer for a later one.

@@ -343,6 +343,27 @@ TEST_F(a_producer, lingers) {
   EXPECT_EQ(p->statistics().batches, 1u);
 }
 
+TEST_F(a_producer, sends_what_came_during_a_flush_when_it_has_lingered) {
+  settings.linger = 50ms;
+  settings.batch_size = 16'000;
+  start();
+  ASSERT_TRUE(run_until(loop, [&] { return p->partitions_of("t").has_value(); }));
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{reaction::kind::hold, {}}; });
+  send("before");
+  bool flushed = false;
+  p->flush([&](result<> r) { flushed = r.has_value(); });
+  ASSERT_TRUE(run_until(loop, [&] { return kafka.held() > 0; }));
+  send("during");
+  loop.poll();
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{}; });
+  kafka.release_held();
+  ASSERT_TRUE(run_until(loop, [&] { return flushed; }));
+  EXPECT_TRUE(run_until(
+      loop, [&] { return delivered == 2; }, 2s))
+      << "forgotten";
+  EXPECT_EQ(kafka.values("t", 0), (std::vector<std::string>{"before", "during"}));
+}
+
 TEST_F(a_producer, serves_acks_none_and_leader) {
   for (const auto acks : {kafka::acks::none, kafka::acks::leader}) {
     settings.acks = acks;

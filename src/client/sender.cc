@@ -122,6 +122,8 @@ bool sender::wants_to_send(partition_queue& q) {
   const auto lock = hold();
   if (!q.full.empty()) return true;
   if (q.open && is_due(*q.open)) return true;
+  // What was begun after a flush lingers on. Its turn was used up while everything was collected at once.
+  if (const auto begun = accumulator_.put_back(q)) schedule(*begun + settings_.linger);
   q.send.ready = false;
   return false;
 }

@@ -247,6 +247,27 @@ def a_group_rides_through(t: Stage) -> str:
 
 
 @case("restarts", only_on="penstock")
+def a_group_outlives_a_long_outage(t: Stage) -> str:
+    "The members of a group find together again when the broker was away for longer than their sessions"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    members = [Member.kcat(t, group, topic, "-E"), Member.cli(t, group, topic)]
+    members[0].wait_assigned(1)
+    values = numbered(0, 100)
+    send(t, topic, values, 2)
+    wait_for_all(members, values)
+    t.broker.stop()
+    members[0].running.wait_for_line("SESSTMOUT")
+    t.broker.start()
+    more = numbered(100, 100)
+    send(t, topic, more, 2)
+    wait_for_all(members, values + more)
+    for member in members:
+        member.stop()
+    expect_equal(sorted({int(v) for m in members for v in m.values()}), list(range(200)), "all records")
+    return "2 members, a session of 6 s"
+
+
+@case("restarts", only_on="penstock")
 def stops_clean_and_quick(t: Stage) -> str:
     "SIGTERM and SIGINT end the broker quickly with clients connected, and it starts again at once on the same port"
     broker = t.own_broker()

@@ -72,7 +72,8 @@ def one_run(args, how, rng):
         running.append(broker)
         for topic in ("in", "out"):
             subprocess.run([args.penstock, "topic", "create", topic, "--partitions", str(PARTITIONS), "--brokers",
-                            broker.address], check=True, stdout=subprocess.DEVNULL)
+                            broker.address, "--config", "retention.ms=-1"],  # the records say that it is 1970
+                           check=True, stdout=subprocess.DEVNULL)
         # murmur2: each key in one partition, in order. No linger: the job has something to do all the time.
         producer = subprocess.Popen(["kcat", "-P", "-b", broker.address, "-t", "in", "-K:", "-X", "linger.ms=1", "-X",
                                      "topic.partitioner=murmur2_random"], stdin=subprocess.PIPE, text=True)
