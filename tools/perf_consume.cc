@@ -20,7 +20,7 @@ struct options {
   std::string brokers;
   std::string topic;
   std::int64_t records = 0;
-  std::int32_t partition_bytes = 10 << 20;
+  std::int32_t partition_bytes = 1 << 20;
   std::int64_t idle_seconds = 30;
 };
 
