@@ -6,6 +6,7 @@
 #pragma once
 
 #include <penstock/compression.h>
+#include <penstock/kafka/security.h>
 #include <penstock/kafka/types.h>
 #include <penstock/result.h>
 
@@ -16,21 +17,6 @@
 #include <vector>
 
 namespace penstock::kafka {
-
-/// Kafka: security.protocol. Only plaintext is there yet: the others answer errc::unsupported.
-enum class security_protocol : std::uint8_t { plaintext, ssl, sasl_plaintext, sasl_ssl };
-
-/// Certificates, names and secrets. Nothing here is ever written to a log or an error message.
-struct security_settings {
-  security_protocol protocol = security_protocol::plaintext;  ///< security.protocol
-  std::string sasl_mechanism{};  ///< sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
-  std::string sasl_username{};
-  std::string sasl_password{};
-  std::string ca_file{};  ///< ssl.ca.location; empty: the system's authorities
-  std::string certificate_file{};
-  std::string key_file{};
-  bool verify_host_name = true;  ///< ssl.endpoint.identification.algorithm
-};
 
 /// What all clients have in common: how they reach brokers and how long they wait.
 struct connection_settings {
@@ -44,7 +30,7 @@ struct connection_settings {
   std::chrono::milliseconds metadata_max_age{300'000};     ///< metadata.max.age.ms
   std::chrono::milliseconds default_api_timeout{60'000};   ///< default.api.timeout.ms
   std::uint32_t max_response_bytes = 256u << 20;           ///< larger frames close the connection
-  security_settings security{};
+  security_settings security{};                            ///< TLS and SASL
 };
 
 /// A producer's settings.
