@@ -199,6 +199,7 @@ void accumulator::release(const batch_ptr& b, bool reuse) {
   b->callbacks.clear();
   b->queue = nullptr;
   b->sealed = {};
+  b->as_messages = false;
   b->producer_id = -1;
   b->producer_epoch = -1;
   b->base_sequence = -1;

@@ -48,6 +48,7 @@ struct producer_batch {
 
   // The sender's:
   bytes_view sealed;
+  bool as_messages = false;  ///< sealed for a broker that knows no record batches
   std::int64_t producer_id = -1;
   std::int16_t producer_epoch = -1;
   std::int32_t base_sequence = -1;

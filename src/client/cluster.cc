@@ -140,6 +140,12 @@ bool cluster::is_ready(std::int32_t broker, client::channel channel) const {
   return n != nullptr && n->connection && n->connection->is_ready();
 }
 
+std::int16_t cluster::offered_version(std::int32_t broker, client::channel channel, wire::api_key key) const {
+  const auto* n = find_node({broker, channel});
+  if (n == nullptr || !n->connection) return -1;
+  return n->connection->pick_version(key, 0, std::numeric_limits<std::int16_t>::max());
+}
+
 std::size_t cluster::in_flight(std::int32_t broker, client::channel channel) const {
   const auto* n = find_node({broker, channel});
   return n != nullptr && n->connection ? n->connection->in_flight() : 0;

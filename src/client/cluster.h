@@ -95,6 +95,8 @@ class cluster {
 
   /// Whether a request to this broker would go out at once.
   bool is_ready(std::int32_t broker, client::channel channel) const;
+  /// The highest version of an API that a broker offers, or -1 while that is not known or when it has none.
+  std::int16_t offered_version(std::int32_t broker, client::channel channel, wire::api_key key) const;
   /// Connects if needed; `done` when the next request would go out at once, or with the error of the attempt.
   void connect(std::int32_t broker, client::channel channel, unique_function<void(result<>)> done);
   /// Requests sent to a broker and not answered yet.

@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/hash.h"
 #include "client/fake_cluster.h"
 #include "wire/record_cursor.h"
+#include "wire/records_reader.h"
 
 namespace penstock::client {
 namespace {
@@ -469,6 +472,115 @@ TEST(accumulator, partitions_by_key_as_kafka_does_and_sticks_without_one) {
   std::size_t batches = 0;
   for (const auto& q : a.find("u")->partitions) batches += q->full.size();
   EXPECT_EQ(order.size(), batches + 1);  // ... and only then
+}
+
+// Brokers as of Kafka 0.10.2: no record batches, no producer ids.
+class a_producer_for_old_brokers : public a_producer {
+ protected:
+  a_producer_for_old_brokers() {
+    settings.idempotence = false;
+    kafka.limit(api_key::produce, 0, 2);
+    kafka.limit(api_key::init_producer_id, -1, -1);
+    kafka.always(api_key::produce, [this](const seen_request& r) {
+      EXPECT_EQ(r.header.version, 2);
+      const auto ask = r.as<wire::produce_request>();
+      wire::produce_response a;
+      for (const auto& t : ask.topic_data) {
+        auto& out = a.responses.emplace_back();
+        out.name = t.name;
+        for (const auto& p : t.partition_data) {
+          take(p.records.bytes);
+          auto& answer = out.partition_responses.emplace_back();
+          answer.index = p.index;
+          answer.base_offset = 0;
+        }
+      }
+      return reaction::with(a, r.header.version);
+    });
+  }
+  void take(bytes_view set) {
+    formats.insert(wire::peek_magic(set));
+    codecs.insert(static_cast<compression>(set[17] & 7));
+    wire::records_reader reader(set, {.fetch_offset = 0});
+    wire::scratch_buffer scratch;
+    wire::fetched_batch b;
+    record_view r;
+    for (auto more = reader.next(b, scratch); more && *more; more = reader.next(b, scratch))
+      while (b.cursor.next(r)) taken.emplace_back(r.value);
+  }
+  std::vector<std::string> taken;
+  std::set<int> formats;
+  std::set<compression> codecs;
+};
+
+TEST_F(a_producer_for_old_brokers, writes_message_sets_in_order) {
+  settings.compression = compression::lz4;
+  settings.batch_size = 4000;
+  settings.linger = 5ms;
+  start();
+  const auto values = numbered(0, 400);
+  send_all(values);
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(taken, values);
+  EXPECT_EQ(delivered, 400);
+  EXPECT_EQ(formats, (std::set<int>{1}));
+  EXPECT_TRUE(codecs.contains(compression::lz4));
+}
+
+TEST_F(a_producer_for_old_brokers, keeps_the_order_through_a_failure_with_one_request_at_a_time) {
+  settings.max_in_flight = 1;
+  kafka.script(api_key::produce,
+               [](const seen_request& r) { return produce_error(r, error_code::not_enough_replicas); });
+  start();
+  const auto values = numbered(0, 200);
+  send_all(values);
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(taken, values);
+}
+
+TEST_F(a_producer_for_old_brokers, says_that_idempotence_headers_and_zstd_are_not_there) {
+  settings.idempotence = true;
+  start();
+  send("x");
+  auto done = flush();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind(), errc::unsupported);
+  EXPECT_NE(done.error().message().find("Kafka 0.11"), std::string::npos) << done.error().message();
+
+  settings.idempotence = false;
+  start();
+  const std::vector<record_header> headers{{"trace", "1"}};
+  ASSERT_TRUE(run_until(loop, [&] {
+    auto sent = p->try_send({.topic = "t", .value = "x", .partition = 0, .headers = headers});
+    return sent && *sent == append_status::accepted;
+  }));
+  done = flush();
+  ASSERT_FALSE(done);
+  EXPECT_NE(done.error().message().find("headers"), std::string::npos) << done.error().message();
+  EXPECT_EQ(outcomes.back(), kafka::persistence::not_sent);
+
+  settings.compression = compression::zstd;
+  start();
+  send("x");
+  done = flush();
+  ASSERT_FALSE(done);
+  EXPECT_NE(done.error().message().find("Kafka 2.1"), std::string::npos) << done.error().message();
+  EXPECT_TRUE(taken.empty());
+}
+
+// A cluster in the middle of its upgrade: the batch goes to a leader of the other version.
+TEST_F(a_producer_for_old_brokers, seals_again_when_the_next_leader_is_newer) {
+  start();
+  kafka.script(api_key::produce, [this](const seen_request& r) {
+    EXPECT_EQ(r.header.version, 2);
+    kafka.limit(api_key::produce, 3, 8);
+    kafka.always(api_key::produce, [](const seen_request&) { return reaction(); });
+    kafka.move_leader("t", 0, 1);
+    return produce_error(r, error_code::not_leader_or_follower);
+  });
+  send("value");
+  ASSERT_TRUE(flush());
+  EXPECT_EQ(kafka.values("t", 0), (std::vector<std::string>{"value"}));
 }
 
 }  // namespace

@@ -18,6 +18,11 @@ using wire::error_code;
 // A topic that the brokers deny for this long is an error; before, it may be on its way.
 constexpr std::chrono::seconds patience_for_topics{5};
 
+// Produce 3 brought record batches, 7 zstd; from 13 on topics have ids instead of names. Kafka 0.10 takes
+// message sets, in version 2 of the request.
+constexpr std::int16_t first_with_batches = 3, first_with_zstd = 7, last_with_names = 12;
+constexpr std::int16_t with_messages = 2;
+
 }  // namespace
 
 sender::sender(cluster& c, accumulator& a, const kafka::producer_settings& settings, std::mutex* guard)
@@ -160,12 +165,13 @@ void sender::send_to(std::int32_t broker, std::vector<partition_queue*>& queues)
     });
     return;
   }
+  const auto version = cluster_.offered_version(broker, channel::general, wire::produce_request::key);
   while (!queues.empty() && in_flight_[broker] < settings_.max_in_flight) {
     std::vector<batch_ptr> batches;
     std::size_t size = 0;
     for (auto* q : queues) {
       auto b = next_batch(*q, settings_.max_request_size - std::min(size, settings_.max_request_size),
-                          batches.empty());
+                          batches.empty(), version);
       if (!b) continue;
       size += b->sealed.size();
       batches.push_back(std::move(b));
@@ -178,13 +184,17 @@ void sender::send_to(std::int32_t broker, std::vector<partition_queue*>& queues)
 
 // The partition's next batch, sealed; nullptr when there is none or it does not fit the room left in the
 // request.
-batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first) {
+batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first, std::int16_t version) {
   if (idempotent_ && !prepare_sequences(q)) return nullptr;
   batch_ptr b;
   if (!q.send.retry.empty()) {
     if (!first && q.send.retry.front()->sealed.size() > room) return nullptr;
     b = std::move(q.send.retry.front());
     q.send.retry.pop_front();
+    if (auto sealed = seal_again(*b, version); !sealed) {
+      give_up(b, sealed.error().with_context(name_of(q)));
+      return nullptr;
+    }
     return b;
   }
   {
@@ -196,26 +206,50 @@ batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first) {
   }
   ++taken_;
   b->order = next_order_++;
-  if (auto sealed = seal(*b); !sealed) {
+  if (auto sealed = seal(*b, version); !sealed) {
     give_up(b, sealed.error().with_context(name_of(q)));
     return nullptr;
   }
   return b;
 }
 
-result<> sender::seal(producer_batch& b) {
-  auto& s = b.queue->send;
-  wire::batch_builder::seal_options options;
+// Seals in the format that a broker with this version of Produce takes.
+result<> sender::seal_for(producer_batch& b, std::int16_t version,
+                          wire::batch_builder::seal_options options) {
   options.codec = settings_.compression;
   if (settings_.compression_level) options.level = *settings_.compression_level;
+  if (options.codec == compression::zstd && version < first_with_zstd)
+    return fail(errc::unsupported,
+                "compression.type zstd needs Kafka 2.1 or later, which this broker is not");
+  b.as_messages = version < first_with_batches;
+  if (b.as_messages && idempotent_)
+    return fail(errc::unsupported, "enable.idempotence needs Kafka 0.11 or later, which this broker is not");
+  auto sealed =
+      b.as_messages ? b.builder.seal_as_messages(options.codec, options.level) : b.builder.seal(options);
+  if (!sealed) return fail(sealed.error());
+  b.sealed = *sealed;
+  return {};
+}
+
+// The leader may be of another version than the one before.
+result<> sender::seal_again(producer_batch& b, std::int16_t version) {
+  if (b.as_messages == (version < first_with_batches)) return {};
+  wire::batch_builder::seal_options options;
+  options.producer_id = b.producer_id;
+  options.producer_epoch = b.producer_epoch;
+  options.base_sequence = b.base_sequence;
+  return seal_for(b, version, options);
+}
+
+result<> sender::seal(producer_batch& b, std::int16_t version) {
+  auto& s = b.queue->send;
+  wire::batch_builder::seal_options options;
   if (idempotent_) {
     options.producer_id = s.producer_id;
     options.producer_epoch = s.producer_epoch;
     options.base_sequence = s.next_sequence;
   }
-  auto sealed = b.builder.seal(options);
-  if (!sealed) return fail(sealed.error());
-  b.sealed = *sealed;
+  if (auto sealed = seal_for(b, version, options); !sealed) return sealed;
   if (idempotent_) {
     b.producer_id = s.producer_id;
     b.producer_epoch = s.producer_epoch;
@@ -228,6 +262,7 @@ result<> sender::seal(producer_batch& b) {
 void sender::send(std::int32_t broker, std::vector<batch_ptr> batches) {
   auto r = std::make_shared<request>();
   r->broker = broker;
+  const bool as_messages = batches.front()->as_messages;  // all of them: they go to one broker
   wire::produce_request produce;
   produce.acks = static_cast<std::int16_t>(settings_.acks);
   produce.timeout_ms = static_cast<std::int32_t>(settings_.connection.request_timeout.count());
@@ -248,9 +283,10 @@ void sender::send(std::int32_t broker, std::vector<batch_ptr> batches) {
 
   outgoing out;
   out.key = wire::produce_request::key;
-  // Version 3 brought record batches, 7 zstd; from 13 on topics have ids instead of names.
-  out.min_version = settings_.compression == compression::zstd ? 7 : 3;
-  out.max_version = 12;
+  out.min_version = as_messages                                  ? with_messages
+                    : settings_.compression == compression::zstd ? first_with_zstd
+                                                                 : first_with_batches;
+  out.max_version = as_messages ? with_messages : last_with_names;
   out.answered = settings_.acks != kafka::acks::none;
   for (auto& topic : by_topic) {
     for (auto& b : topic) {

@@ -68,9 +68,11 @@ class sender {
   bool wants_to_send(partition_queue& q);
   bool is_due(const producer_batch& b) const;
   std::int32_t leader_of(partition_queue& q);
-  batch_ptr next_batch(partition_queue& q, std::size_t room, bool first);
+  batch_ptr next_batch(partition_queue& q, std::size_t room, bool first, std::int16_t version);
   bool prepare_sequences(partition_queue& q);
-  result<> seal(producer_batch& b);
+  result<> seal(producer_batch& b, std::int16_t version);
+  result<> seal_again(producer_batch& b, std::int16_t version);
+  result<> seal_for(producer_batch& b, std::int16_t version, wire::batch_builder::seal_options options);
   void send(std::int32_t broker, std::vector<batch_ptr> batches);
   void answered(const std::shared_ptr<request>& r, result<incoming> in);
   void read_answer(const request& r, const wire::produce_response& response);

@@ -273,6 +273,11 @@ void sender::producer_id_arrived(result<wire::init_producer_id_response> respons
       kick();
     });
     return;
+  } else if (response.error().kind() == errc::unsupported) {
+    fatal_ = {
+        errc::unsupported,
+        response.error().message() +
+            ": idempotence needs Kafka 0.11 or later; set enable.idempotence to false for older brokers"};
   } else {
     fatal_ = response.error();
   }

@@ -3,6 +3,7 @@
 
 #include "base/crc32c.h"
 #include "wire/compression.h"
+#include "wire/message_set.h"
 
 namespace penstock::wire {
 
@@ -52,6 +53,18 @@ result<bytes_view> batch_builder::seal(const seal_options& o) {
   write_batch_header(h, batch);
   set_crc(batch);
   return bytes_view(batch.data(), batch.size());
+}
+
+result<bytes_view> batch_builder::seal_as_messages(compression codec, int level) {
+  batch_header h;
+  h.base_timestamp = base_timestamp_;
+  h.record_count = count_;
+  compressed_.clear();
+  sealed_compressed_ = true;
+  if (auto done = write_messages({h, buffer_.view().substr(batch_overhead)}, codec, level, compressed_);
+      !done)
+    return fail(done.error());
+  return compressed_.view();
 }
 
 std::span<char> batch_builder::sealed() noexcept {

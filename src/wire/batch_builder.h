@@ -90,6 +90,9 @@ class batch_builder {
   /// uncompressed. May be called again, with other options; no append() in between. Errors: those of
   /// compress().
   result<bytes_view> seal(const seal_options& options);
+  /// The same as messages v1, for brokers before Kafka 0.11 (message_set.h): no producer id, no headers.
+  /// Errors: those of write_messages().
+  result<bytes_view> seal_as_messages(compression codec, int level);
   /// The bytes of the last seal(), to change in place (set_producer()).
   std::span<char> sealed() noexcept;
 

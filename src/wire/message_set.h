@@ -17,8 +17,11 @@
 
 #include <penstock/result.h>
 
+#include <penstock/compression.h>
+
 #include "base/bytes.h"
 #include "wire/record_batch.h"
+#include "wire/record_cursor.h"
 
 namespace penstock::wire {
 
@@ -41,5 +44,14 @@ struct message_options {
 /// change of format or the end. Errors: corrupt, unsupported, exhausted.
 result<translated_messages> translate_messages(bytes_view section, const message_options& options,
                                                scratch_buffer& scratch);
+
+/// Appends the records that are left in `records` to `out` as messages v1, which Kafka 0.10 takes (Produce
+/// 2): plain ones, or with a codec one wrapper whose messages count from 0, so that the broker need not
+/// compress anew (KIP-31). Offsets of the records do not matter. What the codec does not make smaller stays
+/// plain.
+///
+/// Errors: unsupported for a record with headers, and for a codec that came later (zstd); corrupt for damaged
+/// records; those of compress(). After an error `out` is as it was.
+result<> write_messages(record_cursor records, compression codec, int level, scratch_buffer& out);
 
 }  // namespace penstock::wire

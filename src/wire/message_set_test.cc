@@ -235,5 +235,46 @@ TEST(message_set, truncations_and_flipped_bits_do_no_harm) {
   }
 }
 
+batch_builder built_of(const std::vector<owned_record>& records) {
+  batch_builder b;
+  for (const auto& r : records)
+    EXPECT_TRUE(b.append(testing::borrow(r.key), testing::borrow(r.value), r.timestamp_ms,
+                         testing::borrow_headers(r)));
+  return b;
+}
+
+TEST(write_messages, gives_what_an_old_producer_writes) {
+  auto records = some_records(1, 0, 9);
+  for (std::size_t i = 0; i < records.size(); ++i) records[i].offset = static_cast<std::int64_t>(i);
+  records[4].timestamp_ms = 9'000;  // the greatest is not the last
+  auto b = built_of(records);
+  std::string plain;
+  for (const auto& r : records) plain += message(1, 0, r);
+  EXPECT_EQ(b.seal_as_messages(compression::none, default_compression_level).value(), plain);
+  for (const auto codec : {compression::gzip, compression::snappy, compression::lz4})
+    EXPECT_EQ(b.seal_as_messages(codec, default_compression_level).value(),
+              wrapper(1, codec, records, 0, 9'000))
+        << to_string(codec);
+  EXPECT_EQ(read(std::string(b.seal_as_messages(compression::lz4, 1).value())), records);
+  // The batch is still there in its own format.
+  EXPECT_EQ(read(std::string(b.seal({.codec = compression::gzip}).value())), records);
+}
+
+TEST(write_messages, leaves_plain_what_a_codec_does_not_make_smaller) {
+  std::vector<owned_record> one{{0, 5, std::nullopt, "x", {}}};
+  EXPECT_EQ(built_of(one).seal_as_messages(compression::gzip, 9).value(), message(1, 0, one.front()));
+}
+
+TEST(write_messages, refuses_what_the_format_does_not_have) {
+  auto b = built_of({{0, 5, "k", "v", {{"trace", "1"}}}});
+  auto done = b.seal_as_messages(compression::none, 0);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind(), errc::unsupported);
+  EXPECT_NE(done.error().message().find("headers"), std::string::npos);
+  done = built_of(some_records(1, 0, 3)).seal_as_messages(compression::zstd, 3);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind(), errc::unsupported);
+}
+
 }  // namespace
 }  // namespace penstock::wire

@@ -12,6 +12,8 @@
 
 #include "wire/batch_builder.h"
 #include "wire/batch_validation.h"
+#include "wire/compression.h"
+#include "wire/message_set.h"
 #include "wire/records_reader.h"
 #include "wire/test_records.h"
 
@@ -222,6 +224,53 @@ TEST_P(foreign_records, are_built_alike) {
                        .last_offset_delta = h.last_offset_delta}),
               batch);
   }
+}
+
+// The messages of a set: of plain ones themselves, of a wrapper those within. Offsets count from 0.
+std::string messages_of(std::string_view set, bool& compressed) {
+  std::string out(set);
+  constexpr std::size_t at_attributes = 17, at_value = 34;
+  const auto codec = static_cast<compression>(set[at_attributes] & batch_header::codec_mask);
+  compressed = codec != compression::none;
+  if (compressed) {
+    EXPECT_TRUE(decompress(codec, set.substr(at_value), default_max_decompressed, out));
+    return out;
+  }
+  std::int64_t n = 0;
+  for (std::size_t at = 0; at < out.size(); at += peek_total_size(std::string_view(out).substr(at)))
+    base::store_be<std::int64_t>(out.data() + at, n++);
+  return out;
+}
+
+// What our builder writes for Kafka 0.10 is what Java writes, up to the codecs' own choices.
+TEST_P(foreign_records, are_built_alike_as_messages) {
+  const std::string& file = GetParam().file;
+  if (file.find("-v1-") == std::string::npos || file.find("append-time") != std::string::npos) return;
+  const std::string bytes = slurp(fixtures / file);
+  std::size_t sets = 0;
+  for (std::string_view rest = bytes; !rest.empty(); ++sets) {
+    scratch_buffer scratch;
+    const auto translated = *translate_messages(rest, {}, scratch);
+    ASSERT_GT(translated.consumed, 0U);
+    const auto set = rest.substr(0, translated.consumed);
+    rest.remove_prefix(translated.consumed);
+    bool java_compressed = false, ours_compressed = false;
+    const auto java = messages_of(set, java_compressed);
+    batch_builder b;
+    record_cursor cursor(translated.header, translated.records);
+    record_view r;
+    while (cursor.next(r)) ASSERT_TRUE(b.append(r));
+    const auto codec = static_cast<compression>(set[17] & batch_header::codec_mask);
+    const auto ours = *b.seal_as_messages(codec, default_compression_level);
+    EXPECT_EQ(messages_of(ours, ours_compressed), java);
+    EXPECT_EQ(ours_compressed, java_compressed);
+    constexpr std::size_t at_timestamp = 18;
+    EXPECT_EQ(ours.substr(at_timestamp, 8), set.substr(at_timestamp, 8));
+    if (java_compressed) {
+      EXPECT_EQ(base::load_be<std::int64_t>(ours.data()), translated.header.record_count - 1);
+    }
+  }
+  EXPECT_GE(sets, 1U);
 }
 
 TEST(foreign_markers, are_read) {
