@@ -14,9 +14,17 @@
 
 namespace penstock::client {
 
-/// Asks any broker who coordinates a group. The broker is known to the cluster afterwards.
-void find_coordinator(cluster& c, const std::string& group_id,
+/// What is coordinated: as FindCoordinator calls it.
+enum class coordinated : std::int8_t { group = 0, transaction = 1 };
+
+/// Asks any broker who coordinates a group or a transactional id. The broker is known to the cluster
+/// afterwards.
+void find_coordinator(cluster& c, coordinated type, const std::string& key,
                       unique_function<void(result<std::int32_t>)> done);
+inline void find_coordinator(cluster& c, const std::string& group_id,
+                             unique_function<void(result<std::int32_t>)> done) {
+  find_coordinator(c, coordinated::group, group_id, std::move(done));
+}
 
 /// Whether an answer means that the coordinator has moved or is not ready, so that one asks again.
 bool coordinator_may_have_moved(wire::error_code code) noexcept;
