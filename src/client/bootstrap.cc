@@ -61,11 +61,30 @@ result<> validate(const kafka::connection_settings& s) {
 }
 
 bool is_idempotent(const kafka::producer_settings& s) noexcept {
-  return s.idempotence.value_or(s.acks == kafka::acks::all && s.max_in_flight <= 5);
+  return s.idempotence.value_or((s.acks == kafka::acks::all && s.max_in_flight <= 5) ||
+                                !s.transactional_id.empty());
 }
+
+namespace {
+
+result<> validate_transactions(const kafka::producer_settings& s) {
+  if (s.transactional_id.empty()) return {};
+  if (s.acks != kafka::acks::all) return bad("transactional.id needs acks=all");
+  if (!s.idempotence.value_or(true)) return bad("transactional.id needs enable.idempotence");
+  if (s.max_in_flight > 5)
+    return bad(fmt::format("transactional.id allows at most 5 max.in.flight.requests.per.connection, not {}",
+                           s.max_in_flight));
+  if (s.transaction_timeout.count() > 0x7fffffff)
+    return bad(fmt::format("transaction.timeout.ms is {}; it must be less than 2^31",
+                           s.transaction_timeout.count()));
+  return positive("transaction.timeout.ms", s.transaction_timeout.count());
+}
+
+}  // namespace
 
 result<> validate(const kafka::producer_settings& s) {
   if (auto valid = validate(s.connection); !valid) return valid;
+  if (auto valid = validate_transactions(s); !valid) return valid;
   if (s.idempotence.value_or(false) && s.acks != kafka::acks::all)
     return bad("enable.idempotence needs acks=all");
   if (s.idempotence.value_or(false) && s.max_in_flight > 5)

@@ -200,8 +200,18 @@ void cluster::opened(node& n, result<std::unique_ptr<io::stream>> stream) {
 
 void cluster::ready(node& n) {
   n.wait.reset();
+  if (n.connection->features_epoch() >= features_epoch_) {
+    features_epoch_ = n.connection->features_epoch();
+    features_ = n.connection->features();
+  }
   for (auto& out : std::exchange(n.waiting, {})) n.connection->send(std::move(out));
   for (auto& wish : std::exchange(n.wishes, {})) wish({});
+}
+
+std::int16_t cluster::feature_level(std::string_view feature) const {
+  const auto it = std::find_if(features_.begin(), features_.end(),
+                               [&](const auto& named) { return named.first == feature; });
+  return it == features_.end() || features_epoch_ < 0 ? std::int16_t{0} : it->second;
 }
 
 void cluster::lost(node& n, const error& why) {

@@ -118,6 +118,9 @@ class cluster {
   /// Called after every change of the cache and after every failed attempt to refresh it, until the token is
   /// gone.
   void on_metadata(std::weak_ptr<void> token, std::function<void(const result<>&)> f);
+  /// The level of a feature of the whole cluster (KIP-584), as the brokers that this loop is connected to
+  /// told last; 0: not finalized, or not known to them.
+  std::int16_t feature_level(std::string_view feature) const;
   /// Takes note of a broker that an answer named (a group's coordinator).
   void learn_broker(std::int32_t id, io::endpoint at) { metadata_.learn_broker(id, std::move(at)); }
 
@@ -157,6 +160,8 @@ class cluster {
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
   std::map<node_key, std::unique_ptr<node>> nodes_;
+  std::int64_t features_epoch_ = -1;
+  std::vector<std::pair<std::string, std::int16_t>> features_;  // name and level
   std::uint64_t next_serial_ = 1;
   std::size_t next_bootstrap_ = 0;
 

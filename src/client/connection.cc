@@ -87,6 +87,8 @@ void connection::versions_arrived(result<incoming> in) {
     const auto known = pick_version(wire::api_key::api_versions, 0, in->version - 1);
     return ask_versions(std::max<std::int16_t>(known, 0));
   }
+  features_epoch_ = response.finalized_features_epoch;
+  for (auto& f : response.finalized_features) features_.emplace_back(std::move(f.name), f.max_version_level);
   state_ = state::ready;
   if (ready_) std::exchange(ready_, nullptr)();
 }

@@ -78,6 +78,9 @@ class connection : public std::enable_shared_from_this<connection> {
   /// The highest version that the broker and the caller know, or -1.
   std::int16_t pick_version(wire::api_key key, std::int16_t min, std::int16_t max) const noexcept;
   const std::string& peer() const noexcept { return peer_; }
+  /// What the broker said of the cluster's finalized features (KIP-584), and as of which epoch; -1: nothing.
+  std::int64_t features_epoch() const noexcept { return features_epoch_; }
+  const std::vector<std::pair<std::string, std::int16_t>>& features() const noexcept { return features_; }
 
  private:
   enum class state : std::uint8_t { negotiating, ready, closed };
@@ -117,6 +120,8 @@ class connection : public std::enable_shared_from_this<connection> {
   unique_function<void()> ready_;
   unique_function<void(const error&)> lost_;
   std::vector<version_range> versions_;
+  std::int64_t features_epoch_ = -1;
+  std::vector<std::pair<std::string, std::int16_t>> features_;  // name and level
 
   std::int32_t next_correlation_ = 1;
   std::deque<pending> waiting_;

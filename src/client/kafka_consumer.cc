@@ -173,7 +173,8 @@ result<std::vector<topic_partition>> consumer::partitions_of(const std::string& 
 }
 
 consumer::membership consumer::group_membership() const {
-  return {impl_->settings.group_id, impl_->generation.member_id, impl_->generation.id};
+  return {impl_->settings.group_id, impl_->generation.member_id, impl_->generation.id,
+          impl_->settings.group_instance_id};
 }
 
 result<> consumer::close(std::chrono::milliseconds timeout) {

@@ -174,10 +174,7 @@ class consumer {
   result<std::vector<topic_partition>> partitions_of(const std::string& topic);
 
   /// This member's name in its group and the group's generation, for send_offsets and for logs.
-  struct membership {
-    std::string group_id, member_id;
-    std::int32_t generation = -1;
-  };
+  using membership = group_metadata;
   membership group_membership() const;
 
   /// Commits (with enable_auto_commit), leaves the group and closes the connections.

@@ -49,6 +49,12 @@ struct producer_settings {
   std::chrono::milliseconds delivery_timeout{120'000};  ///< delivery.timeout.ms: from send to its outcome
   std::chrono::milliseconds max_block{60'000};          ///< max.block.ms: send waits for memory and metadata
   bool allow_auto_create_topics = true;  ///< lets the broker make a missing topic, if it does such things
+  /// transactional.id: makes the producer transactional. Stable over restarts, and one producer's alone: a
+  /// second one with the same id takes over and fences the first. Empty: no transactions.
+  std::string transactional_id{};
+  /// transaction.timeout.ms: a transaction that is open for longer is aborted by the broker, and its producer
+  /// fenced. At most the broker's transaction.max.timeout.ms (15 minutes unless set).
+  std::chrono::milliseconds transaction_timeout{60'000};
   connection_settings connection{};
 };
 

@@ -61,6 +61,24 @@ struct partition_offset {
   friend bool operator==(const partition_offset&, const partition_offset&) = default;
 };
 
+/// Who commits offsets for a group (KIP-447): the member as its consumer knows itself, so that a member that
+/// lost its partitions cannot commit any more. The group's name alone commits for a group without members.
+struct group_metadata {
+  std::string group_id{};
+  std::string member_id{};
+  std::int32_t generation = -1;  ///< or the member's epoch, in a group of the newer protocol (KIP-848)
+  std::string instance_id{};     ///< group.instance.id
+  friend bool operator==(const group_metadata&, const group_metadata&) = default;
+};
+
+/// What a broker knows a transaction by, beside the transactional id: with these a transaction can be ended
+/// by another process than the one that wrote it (producer::resume_transaction).
+struct producer_identity {
+  std::int64_t id = -1;
+  std::int16_t epoch = -1;
+  friend bool operator==(const producer_identity&, const producer_identity&) = default;
+};
+
 /// A position in a partition to start at: an offset, or earliest_offset, or latest_offset.
 struct start_position {
   topic_partition partition{};
