@@ -25,6 +25,7 @@ enum class errc : std::uint8_t {
   cancelled,         ///< stopped on request
   exhausted,         ///< a bound (memory, queue, size limit) is reached
   internal,          ///< a bug of Penstock
+  authentication,    ///< TLS or SASL: a certificate, a password or a token that is not accepted
 };
 
 /// The stable lower-case name of a kind, for example "not_found".

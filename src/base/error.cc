@@ -19,6 +19,7 @@ std::string_view to_string(errc kind) noexcept {
     case errc::cancelled: return "cancelled";
     case errc::exhausted: return "exhausted";
     case errc::internal: return "internal";
+    case errc::authentication: return "authentication";
   }
   return "unknown";
 }
