@@ -26,6 +26,8 @@ namespace penstock {
 
 template <typename K, typename T>
 class keyed;
+template <typename T>
+class broadcast_stream;
 
 /// The newest value of each key of a source, read to its end before any stream starts and followed from then
 /// on; there on every lane. Made by topology::global_table.
@@ -211,6 +213,52 @@ class chain {
     if constexpr (takes_a_record) finish(each_terminal<T, F>(std::move(f)), begin_node(name, where));
   }
 
+  /// f(this expression): a part of a topology with a name of its own.
+  template <typename F>
+  auto apply(F f) const {
+    constexpr bool takes_a_stream = std::is_invocable_v<F&, const chain&>;
+    static_assert(takes_a_stream, "apply(f): f must take the expression, as f(const auto& records)");
+    if constexpr (takes_a_stream) return std::invoke(f, *this);
+  }
+
+  /// A function with side outputs, `Fn` made on every lane from the arguments:
+  ///
+  ///     struct Fn {
+  ///       using output = ...;
+  ///       void process(const T& record, auto& ctx);   // ctx: process_context<output>
+  ///     };
+  ///
+  /// For state and timers, key_by first.
+  template <typename Fn, typename... Args>
+  auto process(detail::named name, Args... args) const;
+
+  /// The records of all of them, in the order in which they come. Event time is that of the slowest.
+  template <typename... Others>
+  auto union_with(const Others&... others) const;
+
+  /// Two streams into one function: map, or process with process_first and process_second.
+  template <typename Other>
+  auto connect(const Other& other) const;
+
+  /// Spreads the records evenly over the lanes: after a source with few splits, before costly work.
+  auto rebalance() const { return route(in_turn{}); }
+  /// The same, each to a lane that is drawn (from a fixed seed).
+  auto shuffle() const { return route(drawn{}); }
+  /// To lane f(record, lanes) % lanes.
+  template <typename F>
+  auto partition_by(F f) const {
+    constexpr bool chooses = std::is_invocable_r_v<std::size_t, F&, const T&, std::size_t>;
+    static_assert(chooses,
+                  "partition_by(f): f must choose a lane, as std::size_t f(const T&, std::size_t lanes)");
+    if constexpr (chooses) {
+      return route(chosen<F>{std::move(f)});
+    } else {
+      return broken{};
+    }
+  }
+  /// Every record to every lane: for keyed.connect(broadcast_stream).
+  broadcast_stream<T> broadcast() const;
+
   /// Ends the expression in a stream that can be used several times.
   operator stream<T>() const;
 
@@ -252,6 +300,9 @@ class chain {
     return graph_->add(std::move(n));
   }
 
+  template <typename Route>
+  auto route(Route r) const;
+
   template <bool Inner, typename K, typename V, typename KeyOf, typename Joiner>
   auto join_table(std::string name, const table<K, V>& rows, KeyOf key_of, Joiner joiner,
                   std::source_location where) const {
@@ -290,6 +341,8 @@ template <typename T>
 class stream : public detail::chain<detail::stream_head<T>> {
  public:
   stream(detail::graph& g, detail::edge from) : detail::chain<detail::stream_head<T>>(g, {from}) {}
+  detail::graph* in() const noexcept { return this->graph_; }
+  detail::edge from() const noexcept { return this->head_.from; }
 };
 
 /// The results of windows, and the records that came too late for theirs.
@@ -375,6 +428,27 @@ class keyed {
     return {*graph_, node_, w};
   }
 
+  /// A function with state, timers and side outputs, `Fn` made on every lane as Fn(state, args...), or
+  /// Fn(args...) when it has no state:
+  ///
+  ///     struct Fn {
+  ///       using output = ...;
+  ///       penstock::value_state<int> n;                                   // <penstock/state.h>
+  ///       explicit Fn(auto& state) : n(state, "n") {}
+  ///       void process(const T& record, auto& ctx);                       // ctx: keyed_context<K, output>
+  ///       void on_timer(const penstock::timer& due, auto& ctx);           // if it sets timers
+  ///     };
+  template <typename Fn, typename... Args>
+  auto process(detail::named name, Args... args) const;
+
+  /// Two streams with the same kind of key into one function with shared state (process_first,
+  /// process_second), or a stream that is broadcast (process, process_broadcast).
+  template <typename Other>
+  auto connect(const Other& other) const;
+
+  detail::graph* in() const noexcept { return graph_; }
+  std::uint32_t node() const noexcept { return node_; }
+
   /// A running aggregate: every record gives the key and its result so far.
   template <typename A>
   auto aggregate(std::string name, A aggregator,
@@ -424,7 +498,11 @@ class keyed {
   std::uint32_t node_;
 };
 
-namespace detail {
+}  // namespace penstock
+
+#include <penstock/detail/keyed_api.h>
+
+namespace penstock::detail {
 
 template <typename Head, typename... Steps>
 template <typename F>
@@ -467,5 +545,4 @@ chain<Head, Steps...>::operator stream<T>() const {
   }
 }
 
-}  // namespace detail
-}  // namespace penstock
+}  // namespace penstock::detail

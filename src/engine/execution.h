@@ -35,6 +35,9 @@ class execution {
   /// One round of a lane; lane 0 moves the epochs on as well. False when there was nothing to do.
   bool step(unsigned lane, io::instant now);
 
+  /// When the next timer of processing time of a lane is due, by the wall clock. On the lane's thread.
+  std::int64_t next_timer_ms(unsigned lane) const noexcept { return lanes_[lane]->next_timer_ms(); }
+
   // From any thread.
   job_progress progress() const;
   std::vector<operator_metrics> metrics() const;

@@ -96,7 +96,7 @@ std::string graph::describe_text() const {
                      sources[*n.source].id.name);
     for (const edge& in : n.inputs)
       fmt::format_to(std::back_inserter(out), "       from {} {}{}\n", in.node, nodes[in.node].name,
-                     in.outlet == 0 ? "" : " (late records)");
+                     in.outlet == 0 ? "" : " (side output)");
     if (n.sink) fmt::format_to(std::back_inserter(out), "       to {}\n", n.sink()->describe());
   }
   return out;

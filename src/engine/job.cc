@@ -73,7 +73,11 @@ void job::impl::loop_lane(unsigned lane) {
 }
 
 io::instant job::impl::wake_time(unsigned lane, io::instant now) const {
-  const io::instant longest = now + longest_sleep;
+  io::instant longest = now + longest_sleep;
+  const std::int64_t wall = io::clock::system().wall_ms();
+  const std::int64_t timer = run->next_timer_ms(lane);
+  if (timer > wall && timer - wall < longest_sleep.count())
+    longest = now + std::chrono::milliseconds(timer - wall);
   // Lane 0 begins the epochs. A deadline that is past means that one is under way, and its end wakes the
   // lane.
   if (lane != 0 || run->epochs().next_deadline() <= now) return longest;

@@ -28,6 +28,7 @@ lane::lane(job_plan& plan, coordinator& epochs, lane_context context)
 lane::~lane() = default;
 
 result<> lane::open() {
+  wall_ms_ = context_.clock.wall_ms();
   make_operators();
   connect_operators();
   for (std::size_t n = 0; n < operators_.size(); ++n) {
@@ -65,11 +66,13 @@ void lane::make_operators() {
 void lane::connect_operators() {
   for (std::uint32_t n = 0; n < operators_.size(); ++n) {
     if (relays_[n] != nullptr) connect_exchange(n);
+    std::size_t index = 0;
     for (const detail::edge& in : plan_.graph->nodes[n].inputs) {
+      detail::op& to = operators_[n]->port(index++);
       if (relays_[in.node] != nullptr) {
-        relays_[in.node]->connect(in.outlet, *operators_[n]);
+        relays_[in.node]->connect(in.outlet, to);
       } else {
-        operators_[in.node]->connect(in.outlet, *operators_[n]);
+        operators_[in.node]->connect(in.outlet, to);
       }
     }
   }
@@ -139,6 +142,7 @@ void* lane::table(std::uint32_t node) { return tables_[node]->data(); }
 
 bool lane::step(io::instant now) {
   if (epochs_.over()) return false;
+  wall_ms_ = context_.clock.wall_ms();
   bool worked = false;
   for (exchange_channel* c : outgoing_) worked |= c->flush();
   if (const std::uint64_t e = epochs_.barrier_wanted(); e > barrier_sent_) {
@@ -150,7 +154,33 @@ bool lane::step(io::instant now) {
     worked = true;
   }
   worked |= step_tables(now);
-  if (tables_loaded_) worked |= step_drivers(now);
+  if (tables_loaded_) {
+    if (wall_ms_ >= next_wake_) worked |= step_timers();
+    worked |= step_drivers(now);
+  }
+  return worked;
+}
+
+void lane::wake_at(detail::op& who, std::int64_t ms) {
+  std::erase_if(wakes_, [&](const wake& w) { return w.who == &who; });
+  if (ms != max_watermark) wakes_.push_back({&who, ms});
+  next_wake_ = max_watermark;
+  for (const wake& w : wakes_) next_wake_ = std::min(next_wake_, w.at_ms);
+}
+
+bool lane::step_timers() {
+  bool worked = false;
+  for (std::size_t i = 0; i < wakes_.size() && !failed();) {
+    if (wakes_[i].at_ms > wall_ms_ || wakes_[i].who->blocked_below()) {
+      ++i;
+      continue;
+    }
+    detail::op& who = *wakes_[i].who;
+    wake_at(who, max_watermark);
+    who.on_processing_time(wall_ms_);
+    worked = true;
+    i = 0;  // it may have asked again
+  }
   return worked;
 }
 

@@ -52,6 +52,9 @@ class lane final : private detail::services {
   /// One round over everything that may have work. False when there was none. Errors go to the coordinator.
   bool step(io::instant now);
 
+  /// When the next timer of processing time is due, by the wall clock; max_watermark: none is set.
+  std::int64_t next_timer_ms() const noexcept { return next_wake_; }
+
   /// From any thread, once open() has returned (0 and null before).
   std::uint64_t records_read(std::size_t stream_number) const;
   const detail::op_counters* counters(std::uint32_t node) const;
@@ -64,6 +67,8 @@ class lane final : private detail::services {
   result<std::unique_ptr<source_reader>> open_reader(std::uint32_t node) override;
   result<std::unique_ptr<sink_writer>> open_writer(std::uint32_t node) override;
   void* table(std::uint32_t node) override;
+  std::int64_t processing_time() const noexcept override { return wall_ms_; }
+  void wake_at(detail::op& who, std::int64_t ms) override;
 
   bool owns(std::size_t split) const noexcept { return split % plan_.info.lanes == context_.lane; }
   void make_operators();
@@ -77,6 +82,7 @@ class lane final : private detail::services {
   void commit_part_done(result<> r);
   bool step_tables(io::instant now);
   bool step_drivers(io::instant now);
+  bool step_timers();
 
   job_plan& plan_;
   coordinator& epochs_;
@@ -88,6 +94,13 @@ class lane final : private detail::services {
   std::vector<std::unique_ptr<source_task>> sources_;  // by stream number
   std::vector<std::unique_ptr<table_task>> table_tasks_;
   std::vector<exchange_channel*> outgoing_;
+  struct wake {
+    detail::op* who;
+    std::int64_t at_ms;
+  };
+  std::vector<wake> wakes_;  // few: an operator each
+  std::int64_t next_wake_ = max_watermark;
+  std::int64_t wall_ms_ = 0;
   std::vector<coordinator::source_plan> last_commit_;  // by stream number
   std::atomic<bool> opened_{false};
   bool tables_loaded_ = false;

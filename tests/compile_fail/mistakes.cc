@@ -21,6 +21,24 @@ struct bare {
   int x = 0;
 };
 
+struct no_output {
+  void process(const int&, auto&) {}
+};
+struct wrong_record {
+  using output = int;
+  void process(const std::string&, auto&) {}
+};
+struct wrong_timer {
+  using output = int;
+  void process(const int&, auto&) {}
+  void on_timer(std::string, auto&) {}
+};
+struct needs_more {
+  using output = int;
+  needs_more(auto& state, int);
+  void process(const int&, auto&) {}
+};
+
 void build(ps::topology& topo) {
   auto numbers = topo.read_elements("numbers", {1, 2, 3});
   auto flights = topo.read_elements("flights", std::vector<flight>{});
@@ -104,5 +122,26 @@ void build(ps::topology& topo) {
 #elif CASE == 20
   // says: generate(name, count, f): f must take an index, as f(std::int64_t)
   topo.generate("more", 10, [] { return 1; });
+#elif CASE == 21
+  // says: process<F>(name, args...): F must say what it emits, as using output = ...
+  numbers.process<no_output>("f").print("out");
+#elif CASE == 22
+  // says: process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`
+  numbers.key_by([](int i) { return i; }).process<wrong_record>("f").print("out");
+#elif CASE == 23
+  // says: on_timer must be callable as on_timer(const penstock::timer&, ctx)
+  numbers.key_by([](int i) { return i; }).process<wrong_timer>("f").print("out");
+#elif CASE == 24
+  // says: F must be made from the arguments, as F(auto& state, args...) or F(args...)
+  numbers.key_by([](int i) { return i; }).process<needs_more>("f").print("out");
+#elif CASE == 25
+  // says: union_with(others...): the streams must have the same type; map them to one first
+  numbers.union_with(flights).print("out");
+#elif CASE == 26
+  // says: connect(other): other must be keyed by the same type, or be broadcast(): key it first
+  numbers.key_by([](int i) { return i; }).connect(flights.key_by(&flight::origin)).process<wrong_timer>("f");
+#elif CASE == 27
+  // says: partition_by(f): f must choose a lane, as std::size_t f(const T&, std::size_t lanes)
+  numbers.partition_by([](int i) { return i; }).print("out");
 #endif
 }

@@ -114,6 +114,36 @@ struct broken {
   void print(A&&...) const;
   template <typename... A>
   broken late(A&&...) const;
+  template <typename... A>
+  broken union_with(A&&...) const;
+  template <typename... A>
+  broken rebalance(A&&...) const;
+  template <typename... A>
+  broken shuffle(A&&...) const;
+  template <typename... A>
+  broken partition_by(A&&...) const;
+  template <typename... A>
+  broken broadcast(A&&...) const;
+  template <typename... A>
+  broken connect(A&&...) const;
+  template <typename... A>
+  broken apply(A&&...) const;
+  template <typename... A>
+  broken side(A&&...) const;
+  template <typename... A>
+  broken trigger(A&&...) const;
+  template <typename... A>
+  broken evict(A&&...) const;
+  template <typename... A>
+  broken window_all(A&&...) const;
+  template <typename... A>
+  broken co_group(A&&...) const;
+  template <typename... A>
+  broken interval_join(A&&...) const;
+  template <typename F, typename... A>
+  broken process(A&&...) const;
+  template <typename... A>
+  broken process(A&&...) const;
   template <typename T>
   operator stream<T>() const;
 };

@@ -15,8 +15,7 @@
 namespace penstock::detail {
 
 /// A hash table with open addressing, for the keyed state of one operator on one lane. Made for the loop that
-/// looks up a block of keys: hash all, `prefetch` all, then `at` each. Nothing is removed but all at once,
-/// and the memory is kept then.
+/// looks up a block of keys: hash all, `prefetch` all, then `at` each. Memory is kept when entries go.
 ///
 /// Layout: one tag byte a slot (0: free, else 0x80 | seven bits of the hash) beside an array of slots; linear
 /// probing from the upper bits of the hash; at most five eighths full. The order of for_each follows the
@@ -63,6 +62,33 @@ class flat_table {
     }
   }
 
+  /// The value of `key`, or null.
+  template <typename Key>
+  V* find(std::uint64_t hash, const Key& key) noexcept {
+    const std::size_t i = index_of(hash, key);
+    return i == nowhere ? nullptr : &slots_[i].value;
+  }
+
+  /// True when it was there. Those behind it move up, so that no gap breaks a search.
+  template <typename Key>
+  bool erase(std::uint64_t hash, const Key& key) {
+    std::size_t gap = index_of(hash, key);
+    if (gap == nowhere) return false;
+    slots_[gap].~slot();
+    tags_[gap] = 0;
+    --size_;
+    for (std::size_t i = next(gap); tags_[i] != 0; i = next(i)) {
+      const std::size_t home = key_traits<K>::hash(slots_[i].key) >> shift_;
+      if (((i - home) & (capacity_ - 1)) < ((i - gap) & (capacity_ - 1))) continue;  // sits well
+      ::new (static_cast<void*>(slots_ + gap)) slot(std::move(slots_[i]));
+      slots_[i].~slot();
+      tags_[gap] = tags_[i];
+      tags_[i] = 0;
+      gap = i;
+    }
+    return true;
+  }
+
   template <typename F>
   void for_each(F&& f) {
     for (std::size_t i = 0; i < capacity_; ++i) {
@@ -80,6 +106,17 @@ class flat_table {
   }
 
  private:
+  static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+  std::size_t next(std::size_t i) const noexcept { return (i + 1) & (capacity_ - 1); }
+  template <typename Key>
+  std::size_t index_of(std::uint64_t hash, const Key& key) const noexcept {
+    if (size_ == 0) return nowhere;
+    const std::uint8_t tag = tag_of(hash);
+    for (std::size_t i = hash >> shift_; tags_[i] != 0; i = next(i)) {
+      if (tags_[i] == tag && slots_[i].key == key) return i;
+    }
+    return nowhere;
+  }
   std::uint8_t tag_of(std::uint64_t hash) const noexcept {
     return static_cast<std::uint8_t>(0x80 | ((hash >> (shift_ - 7)) & 0x7f));
   }

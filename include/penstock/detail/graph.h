@@ -12,6 +12,7 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,14 @@ using sink_factory = std::function<std::unique_ptr<sink_connector>()>;
 struct given_name {
   std::string name;
   std::source_location where;
+};
+
+/// A name as it is passed: notes where, although further arguments follow.
+struct named : given_name {
+  template <typename S>
+  requires std::is_convertible_v<S, std::string> named(
+      S&& text, std::source_location here = std::source_location::current())
+      : given_name{std::string(std::forward<S>(text)), here} {}
 };
 
 /// A source that was read; it becomes part of the node of the expression that uses it.

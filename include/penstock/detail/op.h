@@ -39,6 +39,8 @@ struct op_counters {
   }
 };
 
+class op;
+
 /// What a lane does for its operators. Called on the lane's thread.
 class services {
  public:
@@ -53,6 +55,11 @@ class services {
   virtual result<std::unique_ptr<sink_writer>> open_writer(std::uint32_t node) = 0;
   /// The lane's copy of a global table (detail::table_data).
   virtual void* table(std::uint32_t node) = 0;
+  /// The wall clock in milliseconds, as of the lane's present step.
+  virtual std::int64_t processing_time() const noexcept = 0;
+  /// Has `who.on_processing_time` called once the wall clock has reached `ms`. The last call counts;
+  /// max_watermark: never.
+  virtual void wake_at(op& who, std::int64_t ms) = 0;
 
  protected:
   ~services() = default;
@@ -72,8 +79,8 @@ struct decode_failure {
 /// Base of every operator. Data comes in through input<B>::push; the three calls here travel in order with
 /// it.
 ///
-/// An operator with several inputs has one small op an input in front of it, so this interface never needs to
-/// say which.
+/// An operator with several inputs has one small op an input in front of it (joint_op.h), so this interface
+/// never needs to say which.
 class op {
  public:
   op() = default;
@@ -88,6 +95,10 @@ class op {
   }
   /// Adds a consumer of what comes out of `outlet`. Called before open.
   virtual void connect(std::uint32_t outlet, op& consumer) = 0;
+  /// What the node's input number `index` is connected to.
+  virtual op& port(std::size_t /*index*/) { return *this; }
+  /// The wall clock has reached what services::wake_at asked for.
+  virtual void on_processing_time(std::int64_t /*now_ms*/) {}
   /// Event time has advanced (or become idle). Timers and windows first, then it is passed on (S6).
   virtual void on_watermark(watermark w) { pass_on(w); }
   /// Everything before the end of `epoch` has been pushed.
@@ -98,6 +109,13 @@ class op {
   }
   /// True while nothing more should be pushed into it: back-pressure.
   virtual bool blocked() const { return false; }
+  /// The same of anything behind it.
+  bool blocked_below() const {
+    for (const op* to : downstream_) {
+      if (to->blocked() || to->blocked_below()) return true;
+    }
+    return false;
+  }
 
   void set_identity(std::uint32_t node, std::string name, error_policy policy, std::uint64_t first_epoch) {
     node_ = node;

@@ -143,6 +143,105 @@ struct key_terminal : plain_terminal {
   }
 };
 
+/// Which lane a record goes to, of n. Each is copied to every lane before the first record.
+struct in_turn {
+  static constexpr const char* name = "rebalance";
+  std::size_t next = 0;
+  template <typename T>
+  std::size_t operator()(const T&, std::size_t lanes) noexcept {
+    return next++ % lanes;
+  }
+};
+struct drawn {
+  static constexpr const char* name = "shuffle";
+  std::uint64_t state = 0x9e3779b97f4a7c15;
+  template <typename T>
+  std::size_t operator()(const T&, std::size_t lanes) noexcept {
+    state = mix_hash(state, 0xa0761d6478bd642f);
+    return state % lanes;
+  }
+};
+template <typename F>
+struct chosen {
+  static constexpr const char* name = "partition_by";
+  F f;
+  template <typename T>
+  std::size_t operator()(const T& value, std::size_t lanes) {
+    return static_cast<std::size_t>(std::invoke(f, value, lanes)) % lanes;
+  }
+};
+struct to_all {
+  static constexpr const char* name = "broadcast";
+};
+
+/// rebalance, shuffle, partition_by, broadcast: over the lanes without a key.
+template <typename T, typename Route>
+struct route_terminal : plain_terminal {
+  static constexpr bool partitions = true;
+  static constexpr const char* name = Route::name;
+  using records = batch<T>;
+  struct target {
+    exchange_sender* to;
+    std::unique_ptr<records> filling;
+  };
+  Route route;
+  output<records> out;
+  std::vector<target> targets;
+
+  explicit route_terminal(Route r) : route(std::move(r)) {}
+  // Copied before it is connected, once a lane.
+  route_terminal(const route_terminal& other) : plain_terminal(other), route(other.route) {}
+  route_terminal(route_terminal&&) noexcept = default;
+
+  void connect(op& consumer) { out.connect(consumer); }
+  void connect_exchange(const std::vector<exchange_sender*>& to) {
+    for (exchange_sender* s : to) targets.push_back({s, nullptr});
+  }
+  template <typename V, typename At>
+  void put(V&& value, std::int64_t ts, At at) {
+    if (targets.empty()) {
+      out.add(std::forward<V>(value), ts);
+    } else if constexpr (std::is_same_v<Route, to_all>) {
+      for (target& t : targets) add(t, std::as_const(value), ts);
+    } else {
+      target& t = targets[at([&] { return route(std::as_const(value), targets.size()); })];
+      add(t, std::forward<V>(value), ts);
+    }
+  }
+  result<> end_of_batch() {
+    out.flush();
+    for (target& t : targets) send(t);
+    return {};
+  }
+  void on_watermark(watermark w) {
+    for (target& t : targets) t.to->send(w);
+  }
+  void on_barrier(std::uint64_t epoch, services& lane) {
+    for (target& t : targets) t.to->send_barrier(epoch);
+    lane.acknowledge(epoch, epoch + 1);
+  }
+  bool blocked() const {
+    for (const target& t : targets) {
+      if (t.to->blocked()) return true;
+    }
+    return false;
+  }
+
+ private:
+  template <typename V>
+  static void add(target& t, V&& value, std::int64_t ts) {
+    if (t.filling == nullptr) {
+      std::unique_ptr<any_batch> used = t.to->recycled();
+      t.filling.reset(used != nullptr ? static_cast<records*>(used.release()) : new records);
+    }
+    t.filling->add(std::forward<V>(value), ts);
+    if (t.filling->size() == batch_capacity) send(t);
+  }
+  static void send(target& t) {
+    if (t.filling != nullptr && t.filling->size() != 0) t.to->send(std::move(t.filling));
+  }
+};
+
 /// for_each: user code at the end of the loop. If the function object has flush(), that is called after every
 /// batch.
 template <typename T, typename F>

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// What state handles keep, a cell a row. A cell that holds anything holds its row.
+#pragma once
+
+#include <penstock/detail/state_rows.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// How long state lives (S14). What has expired reads as absent at once; its memory goes a little later.
+struct state_options {
+  /// Counted from the last write; for lists and maps, from that of each entry. For ever, if not set.
+  std::optional<std::chrono::milliseconds> ttl{};
+  /// event: an entry is as old as the record that it was written for, and expires when the watermark has
+  /// passed that by `ttl`; inside a timer, when the timer's time has.
+  time_domain ttl_time = time_domain::processing;
+  bool renewed_by_reading = false;
+};
+
+}  // namespace penstock
+
+namespace penstock::detail {
+
+/// What all columns do about time.
+class expiring_column : public state_column {
+ public:
+  expiring_column(state_rows& rows, const state_options& o)
+      : rows_(rows), ttl_(o.ttl ? o.ttl->count() : 0), domain_(o.ttl_time), on_read_(o.renewed_by_reading) {}
+
+ protected:
+  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  std::int64_t deadline() const noexcept {
+    if (ttl_ <= 0) return never;
+    std::int64_t at;
+    return __builtin_add_overflow(rows_.stamp(domain_), ttl_, &at) ? never : at;
+  }
+  bool over(std::int64_t deadline) const noexcept {
+    return deadline != never && deadline <= rows_.now(domain_);
+  }
+  state_rows& rows_;
+  const std::int64_t ttl_;
+  const time_domain domain_;
+  const bool on_read_;
+};
+
+template <typename V>
+class value_column final : public expiring_column {
+ public:
+  using expiring_column::expiring_column;
+  V* get() {
+    const row_id row = rows_.current();
+    if (row == no_row || !cells_[row].value) return nullptr;
+    if (ttl_ > 0) {
+      if (over(cells_[row].until)) {
+        clear();
+        return nullptr;
+      }
+      if (on_read_) cells_[row].until = deadline();
+    }
+    return &*cells_[row].value;
+  }
+  template <typename U>
+  V& set(U&& value) {
+    const row_id row = rows_.need();
+    cell& c = cells_[row];
+    const bool fresh = !c.value.has_value();
+    c.value = std::forward<U>(value);
+    if (fresh) rows_.hold(row);
+    if (ttl_ > 0) c.until = deadline();
+    return *c.value;
+  }
+  /// The value was changed in place.
+  void written() {
+    if (ttl_ > 0) cells_[rows_.need()].until = deadline();
+  }
+  void clear() {
+    if (const row_id row = rows_.current(); row != no_row) drop(row);
+  }
+  void reach(row_id row) override { cells_.reach(row); }
+  void expire(row_id row) override {
+    if (cells_[row].value && over(cells_[row].until)) drop(row);
+  }
+
+ private:
+  struct cell {
+    std::optional<V> value;
+    std::int64_t until = never;
+  };
+  void drop(row_id row) {
+    if (!cells_[row].value) return;
+    cells_[row].value.reset();
+    rows_.let_go(row);
+  }
+  paged<cell> cells_;
+};
+
+template <typename V>
+class list_column final : public expiring_column {
+ public:
+  using expiring_column::expiring_column;
+  const std::vector<V>& get() {
+    static const std::vector<V> empty;
+    const row_id row = rows_.current();
+    if (row == no_row) return empty;
+    if (ttl_ > 0) {
+      expire(row);
+      if (on_read_) std::fill(cells_[row].until.begin(), cells_[row].until.end(), deadline());
+    }
+    return cells_[row].values;
+  }
+  void add(V value) {
+    const row_id row = rows_.need();
+    cell& c = cells_[row];
+    c.values.push_back(std::move(value));
+    if (c.values.size() == 1) rows_.hold(row);
+    if (ttl_ > 0) c.until.push_back(deadline());
+  }
+  void set(std::vector<V> values) {
+    clear();
+    if (values.empty()) return;
+    const row_id row = rows_.need();
+    rows_.hold(row);
+    if (ttl_ > 0) cells_[row].until.assign(values.size(), deadline());
+    cells_[row].values = std::move(values);
+  }
+  void clear() {
+    const row_id row = rows_.current();
+    if (row == no_row || cells_[row].values.empty()) return;
+    cells_[row] = {};
+    rows_.let_go(row);
+  }
+  void reach(row_id row) override { cells_.reach(row); }
+  void expire(row_id row) override {
+    cell& c = cells_[row];
+    if (c.values.empty()) return;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < c.values.size(); ++i) {
+      if (over(c.until[i])) continue;
+      if (kept != i) {
+        c.values[kept] = std::move(c.values[i]);
+        c.until[kept] = c.until[i];
+      }
+      ++kept;
+    }
+    if (kept == c.values.size()) return;
+    c.values.erase(c.values.begin() + static_cast<std::ptrdiff_t>(kept), c.values.end());
+    c.until.resize(kept);
+    if (kept != 0) return;
+    c = {};
+    rows_.let_go(row);
+  }
+
+ private:
+  struct cell {
+    std::vector<V> values;
+    std::vector<std::int64_t> until;  // only with a time to live
+  };
+  paged<cell> cells_;
+};
+
+template <typename MK, typename V>
+class map_column final : public expiring_column {
+ public:
+  struct entry {
+    V value;
+    std::int64_t until;
+  };
+  using entries = std::map<MK, entry>;
+  using expiring_column::expiring_column;
+
+  V* get(const MK& key) {
+    entries* all = live();
+    if (all == nullptr) return nullptr;
+    const auto at = all->find(key);
+    if (at == all->end()) return nullptr;
+    if (on_read_) at->second.until = deadline();
+    return &at->second.value;
+  }
+  void put(MK key, V value) {
+    const row_id row = rows_.need();
+    entries& all = cells_[row];
+    if (all.empty()) rows_.hold(row);
+    all.insert_or_assign(std::move(key), entry{std::move(value), deadline()});
+  }
+  bool erase(const MK& key) {
+    entries* all = live();
+    if (all == nullptr || all->erase(key) == 0) return false;
+    if (all->empty()) rows_.let_go(rows_.current());
+    return true;
+  }
+  /// Null when there are none.
+  entries* live() {
+    const row_id row = rows_.current();
+    if (row == no_row) return nullptr;
+    if (ttl_ > 0) expire(row);
+    return cells_[row].empty() ? nullptr : &cells_[row];
+  }
+  void clear() {
+    const row_id row = rows_.current();
+    if (row == no_row || cells_[row].empty()) return;
+    cells_[row].clear();
+    rows_.let_go(row);
+  }
+  void reach(row_id row) override { cells_.reach(row); }
+  void expire(row_id row) override {
+    entries& all = cells_[row];
+    if (all.empty()) return;
+    std::erase_if(all, [&](const auto& e) { return over(e.second.until); });
+    if (all.empty()) rows_.let_go(row);
+  }
+
+ private:
+  paged<entries> cells_;
+};
+
+}  // namespace penstock::detail

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keyed state in memory: each key of an operator on a lane that has any state is a row, each state handle a
+// column over the rows.
+#pragma once
+
+#include <penstock/detail/timer_set.h>
+#include <penstock/key.h>
+#include <penstock/watermarks.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+enum class time_domain : std::uint8_t {
+  event,       ///< as the records' timestamps and the watermark say
+  processing,  ///< as the wall clock says
+};
+
+}  // namespace penstock
+
+namespace penstock::detail {
+
+/// Grows page by page: nothing is moved, so no step takes long, and references stay.
+template <typename T>
+class paged {
+ public:
+  T& operator[](row_id i) noexcept { return pages_[i / page][i % page]; }
+  const T& operator[](row_id i) const noexcept { return pages_[i / page][i % page]; }
+  void reach(row_id i) {
+    while (pages_.size() * page <= i) pages_.push_back(std::make_unique<T[]>(page));
+  }
+
+ private:
+  static constexpr std::size_t page = 1024;
+  std::vector<std::unique_ptr<T[]>> pages_;
+};
+
+/// Finds a row by the hash of its key. Eight bytes a slot; growing needs no key.
+class row_index {
+ public:
+  template <typename Equal>
+  row_id find(std::uint64_t hash, Equal equal) const {
+    if (size_ == 0) return no_row;
+    const auto h = static_cast<std::uint32_t>(hash >> 32);
+    for (std::size_t i = h >> shift_;; i = (i + 1) & mask_) {
+      const slot s = slots_[i];
+      if (s.row == no_row) return no_row;
+      if (s.hash == h && equal(s.row)) return s.row;
+    }
+  }
+  void insert(std::uint64_t hash, row_id row);
+  void erase(std::uint64_t hash, row_id row);
+  void prefetch(std::uint64_t hash) const noexcept {
+    if (size_ != 0) __builtin_prefetch(&slots_[static_cast<std::uint32_t>(hash >> 32) >> shift_]);
+  }
+
+ private:
+  struct slot {
+    std::uint32_t hash;
+    row_id row;
+  };
+  void put(slot s) noexcept;
+  std::vector<slot> slots_;
+  std::size_t mask_ = 0;
+  std::size_t size_ = 0;
+  int shift_ = 31;
+};
+
+/// One state of a function, over all keys.
+class state_column {
+ public:
+  virtual ~state_column() = default;
+  /// There is room for this row.
+  virtual void reach(row_id row) = 0;
+  /// Forgets what has expired in a row. Called for a few rows now and then.
+  virtual void expire(row_id row) = 0;
+};
+
+/// The rows of one operator on one lane, without their keys' type. A row is there as long as something holds
+/// it: a value in a column, a timer.
+class state_rows {
+ public:
+  state_rows() = default;
+  state_rows(const state_rows&) = delete;
+  state_rows& operator=(const state_rows&) = delete;
+  virtual ~state_rows() = default;
+
+  /// The row of the key that is being worked on, or no_row while it has no state.
+  row_id current() const noexcept { return current_; }
+  /// The same, made if it is not there.
+  row_id need() {
+    if (current_ == no_row) current_ = make_row();
+    return current_;
+  }
+  void hold(row_id row) noexcept { ++holders_[row]; }
+  void let_go(row_id row) noexcept { --holders_[row]; }
+  std::size_t size() const noexcept { return used_; }
+  /// No state at all: no rows, and nothing broadcast.
+  bool empty() const noexcept { return used_ == 0 && pinned_ == 0; }
+  void pin(bool on) noexcept { on ? ++pinned_ : --pinned_; }
+  /// Broadcast state may be written: every lane is being given the same record.
+  bool broadcasting() const noexcept { return broadcasting_; }
+  void set_broadcasting(bool on) noexcept { broadcasting_ = on; }
+
+  /// The time that expiry goes by, and the time of what is being worked on.
+  std::int64_t now(time_domain d) const noexcept { return d == time_domain::event ? event_now_ : wall_ms_; }
+  std::int64_t stamp(time_domain d) const noexcept {
+    return d == time_domain::event ? (stamp_ == no_stamp ? event_now_ : stamp_) : wall_ms_;
+  }
+  void set_time(std::int64_t event_now, std::int64_t wall_ms, std::int64_t timestamp) noexcept {
+    event_now_ = event_now;
+    wall_ms_ = wall_ms;
+    stamp_ = timestamp;
+  }
+
+  /// Keeps a column, under a name that is unique in the operator.
+  template <typename C>
+  C& add_column(std::string name, std::unique_ptr<C> column, bool expires) {
+    C& made = *column;
+    adopt(std::move(name), std::move(column), expires);
+    return made;
+  }
+  /// What is wrong with the states that were declared, or nothing.
+  const std::string& problem() const noexcept { return problem_; }
+  std::vector<std::string> column_names() const { return names_; }
+
+  /// Lets some rows forget what has expired: a little of it after each batch.
+  void sweep();
+
+ protected:
+  static constexpr std::int64_t no_stamp = min_watermark;
+  virtual row_id make_row() = 0;
+  virtual void free_row(row_id row) = 0;
+  row_id take_row();
+  void drop_if_unused(row_id row) {
+    if (holders_[row] == 0) forget(row);
+  }
+
+  row_id current_ = no_row;
+
+ private:
+  void adopt(std::string name, std::unique_ptr<state_column> column, bool expires);
+  void forget(row_id row);
+
+  std::vector<std::unique_ptr<state_column>> columns_;
+  std::vector<state_column*> expiring_;
+  std::vector<std::string> names_;
+  std::string problem_;
+  paged<std::uint32_t> holders_;
+  std::vector<row_id> free_;
+  row_id rows_ = 0;  // made so far, free ones too
+  row_id swept_ = 0;
+  std::size_t used_ = 0;
+  std::size_t pinned_ = 0;
+  bool broadcasting_ = false;
+  std::int64_t event_now_ = min_watermark;
+  std::int64_t wall_ms_ = 0;
+  std::int64_t stamp_ = no_stamp;
+};
+
+/// Throws what the error policy reports, unless broadcast state may be written now.
+void check_broadcasting(const state_rows& rows, const std::string& name);
+
+/// The rows with their keys.
+template <typename K>
+class keyed_rows final : public state_rows {
+ public:
+  /// Work on this key begins. It must live until `done`.
+  void select(const K& key, std::uint64_t hash) {
+    key_ = &key;
+    hash_ = hash;
+    current_ = index_.find(hash, [&](row_id r) { return *keys_[r] == key; });
+  }
+  void select_row(row_id row) {
+    current_ = row;
+    held_ = *keys_[row];
+    key_ = &*held_;
+    hash_ = key_traits<K>::hash(*key_);
+  }
+  /// Work on the key has ended: its row goes if nothing is left in it.
+  void done() {
+    if (current_ != no_row) drop_if_unused(current_);
+    current_ = no_row;
+  }
+  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+  const K& key() const noexcept { return *key_; }
+  const K& key_of(row_id row) const noexcept { return *keys_[row]; }
+
+ private:
+  row_id make_row() override {
+    const row_id row = take_row();
+    keys_.reach(row);
+    keys_[row] = *key_;
+    index_.insert(hash_, row);
+    return row;
+  }
+  void free_row(row_id row) override {
+    index_.erase(key_traits<K>::hash(*keys_[row]), row);
+    keys_[row].reset();
+  }
+
+  row_index index_;
+  paged<std::optional<K>> keys_;
+  const K* key_ = nullptr;
+  std::uint64_t hash_ = 0;
+  std::optional<K> held_;
+};
+
+}  // namespace penstock::detail
