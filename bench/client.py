@@ -1,75 +1,227 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Consumes and produces with Penstock and with librdkafka against the same real Apache Kafka, in turn, in one run.
+"""Penstock's client beside librdkafka and the Java client, on the same real Apache Kafka, in turn, in one run.
 
-    bench/client.py [--version 4.1.0] [--records 10000000] [--size 100] [--partitions 4] [--rounds 3]
+    bench/client.py [--version 4.1.0] [--records 10000000] [--rounds 3] [--only consume,produce,codecs,sizes,latency,idle]
+
+    consume   a topic from its beginning, 100-byte records, 4 partitions
+    produce   the same records
+    codecs    produce and consume with lz4 and with zstd
+    sizes     consuming 1 KiB and 10 KiB records beside a bare socket that reads the same bytes and looks at no record
+    latency   from send to poll at 1,000 records a second, without linger
+    idle      CPU and memory of a consumer of 100 partitions to which nothing comes
 
 Starts Kafka with scripts/kafka, on loopback, and stops it. Needs build/release (./dev build release), Java and Maven, and
-librdkafka's headers when the release was built. Prints a row a round and the median of each figure and of the ratios.
+librdkafka's headers when the release was built. Every topic is read once before it is measured, so that its pages are in memory.
 """
 import argparse
 import json
 import os
 import pathlib
+import re
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PENSTOCK = ROOT / "build/release/penstock"
-PEER = ROOT / "build/release/rdkafka_consume"
+BUILD = ROOT / "build/release"
+PENSTOCK = BUILD / "penstock"
+PARTS = ("consume", "produce", "codecs", "sizes", "latency", "idle")
+
+
+def output_of(*command):
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed with status {done.returncode}")
+    return done.stdout
 
 
 def measure(*command):
     """Runs a program that prints one JSON line of figures last."""
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with status {done.returncode}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(output_of(*command).strip().splitlines()[-1])
 
 
-def row(label, figures):
-    print(f"{label:<28} {figures['records_per_second'] / 1e6:8.2f} M/s {figures['megabytes_per_second']:9.0f} MB/s "
-          f"{figures['cpu_ns_per_record']:8.0f} ns CPU/record {figures['max_rss_kib'] / 1024:8.0f} MiB", flush=True)
+def children_cpu():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def row(label, f):
+    memory = f"{f['max_rss_kib'] / 1024:7.0f} MiB" if "max_rss_kib" in f else ""
+    print(f"{label:<30} {f['records_per_second'] / 1e6:8.3f} M/s {f['megabytes_per_second']:8.0f} MB/s "
+          f"{f['cpu_ns_per_record']:8.0f} ns CPU/record {memory}", flush=True)
+
+
+class Run:
+    def __init__(self, args, brokers):
+        self.args, self.brokers = args, brokers
+
+    # One measurement each. `records` of `size` bytes; topics are named for what is in them.
+
+    def our_produce(self, topic, records, size, codec="none"):
+        return measure(PENSTOCK, "perf", "produce", "--brokers", self.brokers, "--topic", topic, "--records", records,
+                       "--size", size, "--codec", codec)
+
+    def our_consume(self, topic, records):
+        return measure(PENSTOCK, "perf", "consume", "--brokers", self.brokers, "--topic", topic, "--records", records)
+
+    def rdkafka_produce(self, topic, records, size, codec="none"):
+        return measure(BUILD / "rdkafka_produce", self.brokers, topic, records, size, codec)
+
+    def rdkafka_consume(self, topic, records):
+        return measure(BUILD / "rdkafka_consume", self.brokers, topic, self.args.partitions, records)
+
+    def java(self, tool, records, *arguments):
+        """A tool of Kafka's. Its CPU time has the start of the JVM in it."""
+        before = children_cpu()
+        said = output_of(ROOT / "scripts/kafka", "tool", self.args.version, f"org.apache.kafka.tools.{tool}", *arguments)
+        return said, (children_cpu() - before) * 1e9 / records
+
+    def java_produce(self, topic, records, size, codec="none"):
+        said, cpu = self.java("ProducerPerformance", records, "--topic", topic, "--num-records", records, "--record-size",
+                              size, "--throughput", "-1", "--producer-props", f"bootstrap.servers={self.brokers}",
+                              "batch.size=262144", "linger.ms=5", f"compression.type={codec}", "buffer.memory=67108864")
+        rate = float(re.findall(r"([0-9.]+) records/sec", said)[-1])
+        return {"records_per_second": rate, "megabytes_per_second": rate * size / 1e6, "cpu_ns_per_record": cpu}
+
+    def java_consume(self, topic, records):
+        said, cpu = self.java("ConsumerPerformance", records, "--bootstrap-server", self.brokers, "--topic", topic,
+                              "--messages", records, "--timeout", "60000", "--hide-header")
+        cells = [c.strip() for c in said.strip().splitlines()[-1].split(",")]
+        # The last two columns are of the fetching alone, without the joining of a group.
+        return {"records_per_second": float(cells[-1]), "megabytes_per_second": float(cells[-2]) * 1.048576,
+                "cpu_ns_per_record": cpu}
+
+    def topic(self, name, partitions=None):
+        output_of(PENSTOCK, "topic", "create", name, "--partitions", partitions or self.args.partitions, "--brokers",
+                  self.brokers)
+        return name
+
+    def compare(self, what, contestants):
+        """`contestants`: (label, function) pairs, ours first. Prints the rows, the medians, and ours against each."""
+        figures = {label: [] for label, _ in contestants}
+        for _ in range(self.args.rounds):
+            for label, run in contestants:
+                figures[label].append(run())
+                row(f"{label} {what}", figures[label][-1])
+        ours = contestants[0][0]
+        median = lambda label, name: statistics.median(f[name] for f in figures[label])
+        line = (f"{what}, median of {self.args.rounds}: {ours} {median(ours, 'records_per_second') / 1e6:.2f} M/s, "
+                f"{median(ours, 'cpu_ns_per_record'):.0f} ns CPU a record")
+        for label, _ in contestants[1:]:
+            ratio = statistics.median(a["records_per_second"] / b["records_per_second"]
+                                      for a, b in zip(figures[ours], figures[label]))
+            line += f"; {label} {median(label, 'records_per_second') / 1e6:.2f} M/s: {ratio:.2f} x"
+        print(line + "\n", flush=True)
+
+    # The parts.
+
+    def consume(self):
+        records = self.args.records
+        topic = self.topic("consume")
+        self.our_produce(topic, records, 100)
+        self.our_consume(topic, records)
+        self.compare("consume", [("penstock", lambda: self.our_consume(topic, records)),
+                                 ("librdkafka", lambda: self.rdkafka_consume(topic, records)),
+                                 ("java", lambda: self.java_consume(topic, records))])
+
+    def produce(self, codec="none", what="produce"):
+        records = self.args.records
+        self.compare(what, [
+            ("penstock", lambda: self.our_produce(self.fresh(), records, 100, codec)),
+            ("librdkafka", lambda: self.rdkafka_produce(self.fresh(), records, 100, codec)),
+            ("java", lambda: self.java_produce(self.fresh(), records, 100, codec))])
+
+    def fresh(self):
+        """A new topic a run; the last one goes, so that the disk is not filled."""
+        number = getattr(self, "number", 0)
+        if number:
+            output_of(PENSTOCK, "topic", "delete", f"produce-{number}", "--brokers", self.brokers)
+        self.number = number + 1
+        return self.topic(f"produce-{self.number}")
+
+    def codecs(self):
+        records = self.args.records
+        for codec in ("lz4", "zstd"):
+            self.produce(codec, f"produce {codec}")
+            topic = self.topic(f"consume-{codec}")
+            self.our_produce(topic, records, 100, codec)
+            self.compare(f"consume {codec}", [("penstock", lambda t=topic: self.our_consume(t, records)),
+                                              ("librdkafka", lambda t=topic: self.rdkafka_consume(t, records))])
+
+    def sizes(self):
+        for size in (1024, 10240):
+            records = max(1000, 1_500_000_000 // size)
+            topic = self.topic(f"size-{size}")
+            self.our_produce(topic, records, size)
+            self.our_consume(topic, records)
+            self.compare(f"consume {size} B", [
+                ("penstock", lambda t=topic, n=records: self.our_consume(t, n)),
+                ("bare socket", lambda t=topic, n=records: measure(BUILD / "raw_fetch", self.brokers, t,
+                                                                   self.args.partitions, n))])
+
+    def latency(self):
+        rows = {"latency_probe": [], "rdkafka_latency": []}
+        for number in range(self.args.rounds):
+            for program, found in rows.items():
+                topic = self.topic(f"{program}-{number}", 1)
+                found.append(measure(BUILD / program, self.brokers, topic, 10_000, 1000))
+                f = found[-1]
+                print(f"{program:<30} p50 {f['p50_us']:6.0f} us   p90 {f['p90_us']:6.0f} us   p99 {f['p99_us']:6.0f} us   "
+                      f"max {f['max_us']:6.0f} us", flush=True)
+        for name in ("p50_us", "p99_us"):
+            ours, theirs = (statistics.median(f[name] for f in rows[p]) for p in rows)
+            print(f"latency {name[:3]}, median of {self.args.rounds}: penstock {ours:.0f} us, librdkafka {theirs:.0f} us")
+        print(flush=True)
+
+    def idle(self, seconds=20):
+        topic = self.topic("idle", 100)
+        consumer = subprocess.Popen([PENSTOCK, "consume", "--brokers", self.brokers, "--topic", topic],
+                                    stdout=subprocess.DEVNULL)
+        try:
+            def ticks():
+                fields = pathlib.Path(f"/proc/{consumer.pid}/stat").read_text().rsplit(")", 1)[1].split()
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            time.sleep(3)  # it starts
+            before = ticks()
+            time.sleep(seconds)  # the stretch that is measured
+            share = (ticks() - before) / seconds
+            status = pathlib.Path(f"/proc/{consumer.pid}/status").read_text()
+            resident = int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
+        finally:
+            consumer.terminate()
+            consumer.wait(timeout=30)
+        print(f"idle consumer of 100 partitions: {share:.2%} of a core, {resident:.1f} MiB\n", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", default="4.1.0", help="of Apache Kafka")
     parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--size", type=int, default=100, help="bytes of a value")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
     args = parser.parse_args()
-    for program in (PENSTOCK, PEER):
-        if not program.exists():
-            sys.exit(f"{program.relative_to(ROOT)} is not there: install librdkafka-dev and run ./dev build release")
+    parts = args.only.split(",")
+    if unknown := [p for p in parts if p not in PARTS]:
+        parser.error(f"there is no part {unknown[0]}: it is one of {', '.join(PARTS)}")
+    for program in ("penstock", "rdkafka_consume", "rdkafka_produce", "rdkafka_latency", "raw_fetch", "latency_probe"):
+        if not (BUILD / program).exists():
+            sys.exit(f"build/release/{program} is not there: install librdkafka-dev and run ./dev build release")
 
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as work:
         started = subprocess.run([ROOT / "scripts/kafka", "start", args.version, "--dir", work],
                                  stdout=subprocess.PIPE, text=True, check=True, timeout=600)
         brokers = started.stdout.strip().splitlines()[-1].split()[-1]
         try:
-            print(f"Apache Kafka {args.version}, {args.records} records of {args.size} bytes, "
-                  f"{args.partitions} partitions, {os.cpu_count()} cores")
-            subprocess.run([PENSTOCK, "topic", "create", "bench", "--partitions", str(args.partitions),
-                            "--brokers", brokers], check=True, stdout=subprocess.DEVNULL)
-            row("penstock produce", measure(PENSTOCK, "perf", "produce", "--brokers", brokers, "--topic", "bench",
-                                            "--records", args.records, "--size", args.size))
-            ratios, ours, theirs = [], [], []
-            for _ in range(args.rounds):
-                ours.append(measure(PENSTOCK, "perf", "consume", "--brokers", brokers, "--topic", "bench",
-                                    "--records", args.records))
-                row("penstock consume", ours[-1])
-                theirs.append(measure(PEER, brokers, "bench", args.partitions, args.records))
-                row("librdkafka consume", theirs[-1])
-                ratios.append(ours[-1]["records_per_second"] / theirs[-1]["records_per_second"])
-            median = lambda side, name: statistics.median(r[name] for r in side)
-            print(f"consume, median of {args.rounds}: penstock {median(ours, 'records_per_second') / 1e6:.2f} M/s "
-                  f"({median(ours, 'cpu_ns_per_record'):.0f} ns CPU a record), librdkafka "
-                  f"{median(theirs, 'records_per_second') / 1e6:.2f} M/s "
-                  f"({median(theirs, 'cpu_ns_per_record'):.0f} ns): {statistics.median(ratios):.2f} x")
+            print(f"Apache Kafka {args.version}, {args.records} records, {args.partitions} partitions, "
+                  f"{os.cpu_count()} cores\n", flush=True)
+            run = Run(args, brokers)
+            for part in parts:
+                getattr(run, part)()
         finally:
             subprocess.run([ROOT / "scripts/kafka", "stop", "--dir", work], check=False, timeout=60)
 
