@@ -53,6 +53,14 @@ void command::run(action f) {
   app_->callback([chosen = chosen_, f = std::move(f)] { *chosen = f; });
 }
 
+void command::needs_one_of(std::vector<option> options, std::string text) {
+  app_->parse_complete_callback([options = std::move(options), text = std::move(text)] {
+    for (const auto& o : options)
+      if (o.option_->count() > 0) return;
+    throw CLI::RequiredError(text);
+  });
+}
+
 option command::value(const std::string& names, std::string& into, const std::string& text) {
   return option(app_->add_option(names, into, text));
 }

@@ -52,6 +52,9 @@ class command {
   /// What it does: set when this command is the one asked for, after its options have been read.
   void run(action f);
 
+  /// At least one of these must be given; `text` says so.
+  void needs_one_of(std::vector<option> options, std::string text);
+
   /// `names` as in "--topic,-t"; a name without dashes is an argument by its place.
   option value(const std::string& names, std::string& into, const std::string& text);
   option value(const std::string& names, std::int16_t& into, const std::string& text);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "cluster_options.h"
 
 namespace penstock::tools {
 
@@ -18,13 +19,9 @@ void add_topic(command root);
 void add_produce(command root);
 void add_consume(command root);
 void add_group(command root);
+void add_settings(command root);
 void add_perf_produce(command perf);
 void add_perf_consume(command perf);
-
-/// `--brokers`, which every command that talks to a cluster has.
-inline void add_brokers(command c, std::string& brokers) {
-  c.value("--brokers,-b", brokers, "host:port of one or more brokers, with commas between").required();
-}
 
 inline std::vector<std::string> codec_names() { return {"none", "gzip", "snappy", "lz4", "zstd"}; }
 

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto commit_interval = 5s;
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string topic;
   std::string format = "%s\\n";
   std::string group;
@@ -137,15 +137,19 @@ result<> printing::run(const interruption& stop) {
   return commit();
 }
 
-result<> run(const options& o) {
+result<> run(options& o) {
   auto format = record_format::parse(o.format);
   if (!format) return fail(format.error());
-  auto consumer = kafka::consumer::create(
-      {.bootstrap_servers = o.brokers,
-       .group_id = o.group,
-       .auto_offset_reset = o.from_beginning ? kafka::offset_reset::earliest : kafka::offset_reset::latest,
-       .enable_auto_commit = false,
-       .connection = patience()});
+  kafka::consumer_settings settings{
+      .group_id = o.group,
+      .auto_offset_reset = o.from_beginning ? kafka::offset_reset::earliest : kafka::offset_reset::latest,
+      .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return applied;
+  settings.enable_auto_commit = false;
+  if (o.partition || o.until_end) settings.group_id.clear();  // of a file that serves other programs too
+  o.group = settings.group_id;
+  o.from_beginning = settings.auto_offset_reset == kafka::offset_reset::earliest;
+  auto consumer = kafka::consumer::create(std::move(settings));
   if (!consumer) return fail(consumer.error());
   const interruption stop([&] { consumer->wake_up(); });
   printing job(o, *consumer, std::move(*format));
@@ -160,7 +164,7 @@ result<> run(const options& o) {
 void add_consume(command root) {
   auto o = std::make_shared<options>();
   auto c = root.add("consume", "Print records until SIGINT or SIGTERM, or as many as asked for");
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.value("--topic,-t", o->topic, "").required();
   c.flag("--from-beginning", o->from_beginning,
          "start at the first record (of a group: where it has committed nothing)");

@@ -14,12 +14,14 @@ namespace penstock::tools {
 namespace {
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string name;
 };
 
 result<kafka::admin> connect(const options& o) {
-  return kafka::admin::create({.bootstrap_servers = o.brokers, .connection = patience()});
+  kafka::admin_settings settings{.bootstrap_servers = {}, .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return fail(applied.error());
+  return kafka::admin::create(std::move(settings));
 }
 
 result<> list(const options& o) {
@@ -85,11 +87,11 @@ void add_group(command root) {
   auto o = std::make_shared<options>();
   auto group = root.add("group", "List and describe consumer groups");
   auto c = group.add("list", "The names of the groups, one a line");
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.run([o] { return list(*o); });
   c = group.add("describe", "Members, committed offsets and how far they are behind");
   c.value("NAME", o->name, "").required();
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.run([o] { return describe(*o); });
 }
 

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string topic;
   std::int64_t records = 0;
   std::int32_t partition_bytes = 1 << 20;
@@ -58,9 +58,9 @@ result<> read_all(const options& o, kafka::consumer& consumer, const interruptio
 }
 
 result<> run(const options& o) {
-  auto consumer = kafka::consumer::create({.bootstrap_servers = o.brokers,
-                                           .max_partition_fetch_bytes = o.partition_bytes,
-                                           .connection = patience()});
+  kafka::consumer_settings settings{.max_partition_fetch_bytes = o.partition_bytes, .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return applied;
+  auto consumer = kafka::consumer::create(std::move(settings));
   if (!consumer) return fail(consumer.error());
   const interruption stop([&] { consumer->wake_up(); });
   const auto partitions = consumer->partitions_of(o.topic);
@@ -80,7 +80,7 @@ result<> run(const options& o) {
 void add_perf_consume(command perf) {
   auto o = std::make_shared<options>();
   auto c = perf.add("consume", "Read a topic from its beginning as fast as it comes");
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.value("--topic,-t", o->topic, "").required();
   c.value("--records", o->records, "stop after at least so many").required().between(1, any_amount);
   c.value("--partition-bytes", o->partition_bytes, "max.partition.fetch.bytes")

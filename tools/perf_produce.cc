@@ -18,7 +18,7 @@ namespace penstock::tools {
 namespace {
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string topic;
   std::int64_t records = 0;
   std::int64_t size = 100;
@@ -76,15 +76,15 @@ result<std::int64_t> send_all(const options& o, kafka::producer& producer, const
 
 result<> run(const options& o) {
   const auto batch_size = static_cast<std::size_t>(o.batch_size);
-  auto producer =
-      kafka::producer::create({.bootstrap_servers = o.brokers,
-                               .acks = o.acks == "all" ? kafka::acks::all : kafka::acks::leader,
-                               .compression = *parse_compression(o.codec),
-                               .batch_size = batch_size,
-                               .linger = std::chrono::milliseconds(o.linger_ms),
-                               .max_request_size = std::max<std::size_t>(1'048'576, 2 * batch_size),
-                               .buffer_memory = std::size_t{64} << 20,
-                               .connection = patience()});
+  kafka::producer_settings settings{.acks = o.acks == "all" ? kafka::acks::all : kafka::acks::leader,
+                                    .compression = *parse_compression(o.codec),
+                                    .batch_size = batch_size,
+                                    .linger = std::chrono::milliseconds(o.linger_ms),
+                                    .max_request_size = std::max<std::size_t>(1'048'576, 2 * batch_size),
+                                    .buffer_memory = std::size_t{64} << 20,
+                                    .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return applied;
+  auto producer = kafka::producer::create(std::move(settings));
   if (!producer) return fail(producer.error());
   const interruption stop;
   if (const auto known = producer->partitions_of(o.topic); !known) return fail(known.error());
@@ -106,7 +106,7 @@ result<> run(const options& o) {
 void add_perf_produce(command perf) {
   auto o = std::make_shared<options>();
   auto c = perf.add("produce", "Send records as fast as the cluster takes them");
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.value("--topic,-t", o->topic, "").required();
   c.value("--records", o->records, "").required().between(1, any_amount);
   c.value("--size", o->size, "bytes of a value").between(0, 1 << 20).shows_default();

@@ -17,7 +17,7 @@ namespace penstock::tools {
 namespace {
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string topic;
   std::string separator;
   std::string codec = "none";
@@ -63,11 +63,12 @@ kafka::record_to_send parse_line(const options& o, std::string_view line) {
 
 result<> run(const options& o) {
   failures undelivered;
-  auto producer = kafka::producer::create({.bootstrap_servers = o.brokers,
-                                           .compression = *parse_compression(o.codec),
-                                           .delivery_timeout = std::chrono::seconds(30),
-                                           .max_block = std::chrono::seconds(15),
-                                           .connection = patience()});
+  kafka::producer_settings settings{.compression = *parse_compression(o.codec),
+                                    .delivery_timeout = std::chrono::seconds(30),
+                                    .max_block = std::chrono::seconds(15),
+                                    .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return applied;
+  auto producer = kafka::producer::create(std::move(settings));
   if (!producer) return fail(producer.error());
   producer->on_delivery([&](const kafka::delivery& d) { undelivered.add(d); });
   // Asks before the first line comes: a wrong address or name is told at once.
@@ -87,7 +88,7 @@ result<> run(const options& o) {
 void add_produce(command root) {
   auto o = std::make_shared<options>();
   auto c = root.add("produce", "Send the lines of standard input as records");
-  add_brokers(c, o->brokers);
+  add_cluster_options(c, o->cluster);
   c.value("--topic,-t", o->topic, "").required();
   c.value("--key-separator,-K", o->separator,
           "what stands between key and value; a line without it has no key");

@@ -14,7 +14,7 @@ namespace penstock::tools {
 namespace {
 
 struct options {
-  std::string brokers;
+  cluster_options cluster;
   std::string name;
   std::vector<std::string> names;
   std::int32_t partitions = -1;
@@ -25,7 +25,9 @@ struct options {
 };
 
 result<kafka::admin> connect(const options& o) {
-  return kafka::admin::create({.bootstrap_servers = o.brokers, .connection = patience()});
+  kafka::admin_settings settings{.bootstrap_servers = {}, .connection = patience()};
+  if (const auto applied = o.cluster.apply(settings); !applied) return fail(applied.error());
+  return kafka::admin::create(std::move(settings));
 }
 
 result<> create(const options& o) {
@@ -103,7 +105,7 @@ void add_topic(command root) {
   auto topic = root.add("topic", "Create, list, describe and delete topics");
   const auto add = [&](const char* name, const char* text, result<> (*run)(const options&)) {
     auto c = topic.add(name, text);
-    add_brokers(c, o->brokers);
+    add_cluster_options(c, o->cluster);
     c.run([o, run] { return run(*o); });
     return c;
   };

@@ -17,6 +17,7 @@ using client::answer_error;
 using wire::error_code;
 
 result<admin> admin::create(admin_settings settings) {
+  if (auto valid = client::validate(settings); !valid) return fail(valid.error());
   auto p = std::make_unique<impl>(std::move(settings));
   auto cluster = client::cluster::create(p->loop, p->settings.bootstrap_servers, p->settings.connection);
   if (!cluster) return fail(cluster.error());

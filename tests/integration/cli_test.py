@@ -147,6 +147,40 @@ class Cli(unittest.TestCase):
             for name in fields:
                 self.assertGreater(figures[name], 0, name)
 
+    def test_settings_by_kafkas_names(self):
+        topic = self.topic()
+        with tempfile.NamedTemporaryFile("w", suffix=".properties") as file:
+            file.write(f"# for producers and consumers\nbootstrap.servers = {self.broker.address}\n"
+                       "compression.type: gzip\ngroup.id=from-a-file\nauto.offset.reset=earliest\n")
+            file.flush()
+            with_file = ("--topic", topic, "--config-file", file.name)
+            for more in ((), ("-X", "acks=1", "-X", "enable.idempotence=false")):
+                done = run("produce", *with_file, *more, stdin="a line\n")
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+            done = run("consume", *with_file, "--count", "2")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "a line\na line\n", ""))
+            self.assertIn("from-a-file", self.succeed("group", "list"))
+            done = run("consume", *with_file, "--count", "2", "-X", "group.id=from-x")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "a line\na line\n", ""))
+
+    def test_wrong_settings_are_told_together(self):
+        told = self.refuse("produce", "--topic", "t", "-X", "lingr.ms=5", "-X", "acks=2", "-X", "stats_cb=x",
+                           "-X", "group.id=g", "-X", "sasl.password=hunter2")
+        for part in ("did you mean linger.ms?", "acks is", "stats_cb is not supported", "a setting of consumers"):
+            self.assertIn(part, told)
+        self.assertNotIn("hunter2", told)
+        self.assertIn("name=value", self.refuse("topic", "list", "-X", "hunter2"))
+        self.assertIn("no.such.file", self.refuse("topic", "list", "--config-file", "no.such.file"))
+
+    def test_settings_are_listed(self):
+        shown = run("settings", "linger.ms", "acks")
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertIn("0 to 86400000; default: 5", shown.stdout)
+        self.assertIn("all, 0, 1", shown.stdout)
+        self.assertEqual(run("settings", "lingr.ms").stderr,
+                         "penstock: there is no setting lingr.ms; did you mean linger.ms?\n")
+        self.assertNotIn("linger.ms", run("settings", "--client", "consumer").stdout)
+
     def test_a_reader_that_goes_away(self):
         topic = self.topic()
         self.succeed("produce", "--topic", topic, stdin="x" * 100 + "\n")

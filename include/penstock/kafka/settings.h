@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings of every client, with Kafka's meaning and defaults. Each says Kafka's name for it.
+// The settings of every client, with Kafka's meaning and defaults. Each says Kafka's name for it, by which
+// it can be read from a file or set as text (properties.h).
 //
 //     kafka::consumer_settings s{.bootstrap_servers = "localhost:9092", .group_id = "board",
 //                                .auto_offset_reset = kafka::offset_reset::earliest};
@@ -17,6 +18,8 @@
 #include <vector>
 
 namespace penstock::kafka {
+
+class properties;
 
 /// What all clients have in common: how they reach brokers and how long they wait.
 struct connection_settings {
@@ -56,6 +59,13 @@ struct producer_settings {
   /// fenced. At most the broker's transaction.max.timeout.ms (15 minutes unless set).
   std::chrono::milliseconds transaction_timeout{60'000};
   connection_settings connection{};
+
+  /// The defaults and what is given by name. One error tells all problems: unknown names with the nearest
+  /// that exists, values out of range, values that do not fit together. Settings of consumers and admin
+  /// clients are passed over when they come from a file, and refused otherwise.
+  static result<producer_settings> from_properties(const properties& given);
+  /// Sets what is given by name and leaves the others as they are; nothing if there is an error.
+  result<> apply(const properties& given);
 };
 
 /// How a group's partitions are shared out. Kafka: partition.assignment.strategy.
@@ -91,12 +101,20 @@ struct consumer_settings {
   bool check_crcs = true;                      ///< check.crcs
   bool allow_auto_create_topics = false;       ///< allow.auto.create.topics
   connection_settings connection{};
+
+  /// As those of producer_settings.
+  static result<consumer_settings> from_properties(const properties& given);
+  result<> apply(const properties& given);
 };
 
 /// An admin client's settings.
 struct admin_settings {
   std::string bootstrap_servers{};  ///< bootstrap.servers: "host:port,host:port"
   connection_settings connection{};
+
+  /// As those of producer_settings.
+  static result<admin_settings> from_properties(const properties& given);
+  result<> apply(const properties& given);
 };
 
 }  // namespace penstock::kafka
