@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// penstock group list | describe
+// penstock group list | describe; what changes groups is in group_change.cc
 #include <penstock/kafka/admin.h>
 
 #include <fmt/format.h>
@@ -85,7 +85,7 @@ result<> describe(const options& o) {
 
 void add_group(command root) {
   auto o = std::make_shared<options>();
-  auto group = root.add("group", "List and describe consumer groups");
+  auto group = root.add("group", "List, describe and change consumer groups");
   auto c = group.add("list", "The names of the groups, one a line");
   add_cluster_options(c, o->cluster);
   c.run([o] { return list(*o); });
@@ -93,6 +93,7 @@ void add_group(command root) {
   c.value("NAME", o->name, "").required();
   add_cluster_options(c, o->cluster);
   c.run([o] { return describe(*o); });
+  add_group_changes(group);
 }
 
 }  // namespace penstock::tools

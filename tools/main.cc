@@ -20,6 +20,8 @@ int run(int argc, char** argv) {
   add_produce(line.root());
   add_consume(line.root());
   add_group(line.root());
+  add_acl(line.root());
+  add_cluster(line.root());
   add_settings(line.root());
   auto perf = line.root().add("perf", "Measure a cluster and this client: one line of JSON");
   add_perf_produce(perf);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// penstock topic create | list | describe | delete
+// penstock topic create | list | describe | delete; alter and configs are in topic_change.cc
 #include <penstock/kafka/admin.h>
 
 #include <fmt/format.h>
@@ -102,7 +102,7 @@ result<> remove(const options& o) {
 
 void add_topic(command root) {
   auto o = std::make_shared<options>();
-  auto topic = root.add("topic", "Create, list, describe and delete topics");
+  auto topic = root.add("topic", "Create, list, describe, change and delete topics");
   const auto add = [&](const char* name, const char* text, result<> (*run)(const options&)) {
     auto c = topic.add(name, text);
     add_cluster_options(c, o->cluster);
@@ -126,6 +126,8 @@ void add_topic(command root) {
 
   c = add("delete", "Delete topics with all their records", remove);
   c.values("NAME", o->names, "").required();
+
+  add_topic_changes(topic);
 }
 
 }  // namespace penstock::tools

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// The waiting face of client::admin_client: the cluster, topics, partitions, records, configurations. Groups,
+// rights and transactions are in kafka_admin_groups.cc.
 #include <penstock/kafka/admin.h>
 
-#include "client/admin_calls.h"
+#include "client/admin_impl.h"
 #include "client/bootstrap.h"
 #include "client/offsets.h"
-#include "wire/messages/create_partitions.h"
-#include "wire/messages/create_topics.h"
-#include "wire/messages/delete_records.h"
-#include "wire/messages/delete_topics.h"
-#include "wire/messages/metadata.h"
 
-// Topics, partitions and records. Configurations and groups are in kafka_admin_groups.cc.
 namespace penstock::kafka {
-
-using client::answer_error;
-using wire::error_code;
 
 result<admin> admin::create(admin_settings settings) {
   if (auto valid = client::validate(settings); !valid) return fail(valid.error());
@@ -22,6 +15,7 @@ result<admin> admin::create(admin_settings settings) {
   auto cluster = client::cluster::create(p->loop, p->settings.bootstrap_servers, p->settings.connection);
   if (!cluster) return fail(cluster.error());
   p->cluster = std::move(*cluster);
+  p->client = std::make_unique<client::admin_client>(*p->cluster);
   return admin(std::move(p));
 }
 
@@ -30,137 +24,57 @@ admin::admin(admin&&) noexcept = default;
 admin& admin::operator=(admin&&) noexcept = default;
 admin::~admin() = default;
 
-namespace {
-
-struct metadata_ask {
-  static constexpr auto key = wire::metadata_request::key;
-  static constexpr std::int16_t min_version = 1;
-  static constexpr std::int16_t max_version = wire::metadata_request::max_version;
-  std::optional<std::vector<std::string>> topics;  // nothing: all
-
-  result<> encode(wire::writer& w, std::int16_t version) const {
-    wire::metadata_request r;
-    if (topics) {
-      r.topics.emplace();
-      for (const auto& t : *topics) r.topics->push_back({{}, t});
-    }
-    r.allow_auto_topic_creation = version < 4;  // older ones cannot say no
-    return r.encode(w, version);
-  }
-};
-
-struct delete_ask {
-  static constexpr auto key = wire::delete_topics_request::key;
-  static constexpr std::int16_t min_version = 0;
-  static constexpr std::int16_t max_version = wire::delete_topics_request::max_version;
-  std::vector<std::string> names;
-  std::int32_t timeout_ms = 0;
-
-  result<> encode(wire::writer& w, std::int16_t version) const {
-    wire::delete_topics_request r;
-    r.timeout_ms = timeout_ms;
-    if (version < 6)
-      r.topic_names = names;
-    else
-      for (const auto& n : names) r.topics.push_back({n, {}});
-    return r.encode(w, version);
-  }
-};
-
-error_code top_level(const wire::metadata_response& r) { return static_cast<error_code>(r.error_code); }
-
-}  // namespace
-
-result<cluster_info> admin::describe_cluster() {
-  auto answer =
-      impl_->call<wire::metadata_response>(client::any_broker, metadata_ask{{{}}}, &top_level, "cluster");
-  if (!answer) return fail(answer.error());
-  cluster_info info{answer->cluster_id.value_or(std::string()), answer->controller_id, {}};
-  for (auto& b : answer->brokers)
-    info.brokers.push_back({b.node_id, std::move(b.host), b.port, b.rack.value_or(std::string())});
-  return info;
+result<cluster_info> admin::describe_cluster(bool with_fenced) {
+  return impl_->wait<cluster_info>(
+      "cluster", [&](auto done) { impl_->client->describe_cluster(with_fenced, std::move(done)); });
 }
 
-result<> admin::create_topics(const std::vector<new_topic>& topics, bool validate_only) {
-  wire::create_topics_request request;
-  request.validate_only = validate_only;
-  request.timeout_ms = impl_->broker_timeout();
-  std::int16_t min_version = 0;
-  for (const auto& t : topics) {
-    if (t.partitions == -1 || t.replication_factor == -1) min_version = 4;
-    auto& wanted = request.topics.emplace_back();
-    wanted.name = t.name;
-    wanted.num_partitions = t.partitions;
-    wanted.replication_factor = t.replication_factor;
-    for (const auto& [name, value] : t.configs) wanted.configs.push_back({name, value});
-  }
-  auto answer = impl_->call<wire::create_topics_response>(
-      client::controller, std::move(request),
-      [](const wire::create_topics_response& r) {
-        // Only if the whole request went to the wrong broker may it be sent again without harm.
-        for (const auto& t : r.topics)
-          if (t.error_code != static_cast<std::int16_t>(error_code::not_controller)) return error_code::none;
-        return r.topics.empty() ? error_code::none : error_code::not_controller;
-      },
-      "create topics", {.min_version = min_version});
-  if (!answer) return fail(answer.error());
-  for (const auto& t : answer->topics)
-    if (t.error_code != 0) return fail(answer_error(t.error_code, "topic '" + t.name + "'", t.error_message));
-  return {};
+result<std::vector<feature_info>> admin::describe_features() {
+  return impl_->wait<std::vector<feature_info>>(
+      "features", [&](auto done) { impl_->client->describe_features(std::move(done)); });
 }
 
-result<> admin::delete_topics(const std::vector<std::string>& names) {
-  auto answer = impl_->call<wire::delete_topics_response>(
-      client::controller, delete_ask{names, impl_->broker_timeout()},
-      [](const wire::delete_topics_response& r) {
-        for (const auto& t : r.responses)
-          if (t.error_code != static_cast<std::int16_t>(error_code::not_controller)) return error_code::none;
-        return r.responses.empty() ? error_code::none : error_code::not_controller;
-      },
-      "delete topics");
-  if (!answer) return fail(answer.error());
-  for (const auto& t : answer->responses)
-    if (t.error_code != 0)
-      return fail(
-          answer_error(t.error_code, "topic '" + t.name.value_or(std::string()) + "'", t.error_message));
-  return {};
+outcomes<> admin::update_features(const std::vector<feature_update>& updates, bool validate_only) {
+  return impl_->wait_each<void>(updates.size(), "features", [&](auto done) {
+    impl_->client->update_features(updates, validate_only, std::move(done));
+  });
+}
+
+result<quorum_info> admin::describe_quorum() {
+  return impl_->wait<quorum_info>("quorum",
+                                  [&](auto done) { impl_->client->describe_quorum(std::move(done)); });
+}
+
+outcomes<broker_log_dirs> admin::describe_log_dirs(const std::vector<std::int32_t>& brokers) {
+  return impl_->wait_each<broker_log_dirs>(brokers.size(), "directories", [&](auto done) {
+    impl_->client->describe_log_dirs(brokers, std::move(done));
+  });
+}
+
+outcomes<> admin::create_topics(const std::vector<new_topic>& topics, bool validate_only) {
+  return impl_->wait_each<void>(topics.size(), "create topics", [&](auto done) {
+    impl_->client->create_topics(topics, validate_only, std::move(done));
+  });
+}
+
+outcomes<> admin::delete_topics(const std::vector<std::string>& names) {
+  return impl_->wait_each<void>(names.size(), "delete topics",
+                                [&](auto done) { impl_->client->delete_topics(names, std::move(done)); });
+}
+
+outcomes<> admin::delete_topics_by_id(const std::vector<std::string>& ids) {
+  return impl_->wait_each<void>(ids.size(), "delete topics",
+                                [&](auto done) { impl_->client->delete_topics_by_id(ids, std::move(done)); });
 }
 
 result<std::vector<std::string>> admin::list_topics(bool with_internal) {
-  auto answer =
-      impl_->call<wire::metadata_response>(client::any_broker, metadata_ask{}, &top_level, "topics");
-  if (!answer) return fail(answer.error());
-  std::vector<std::string> names;
-  for (auto& t : answer->topics)
-    if (t.name && (with_internal || !t.is_internal)) names.push_back(std::move(*t.name));
-  std::sort(names.begin(), names.end());
-  return names;
+  return impl_->wait<std::vector<std::string>>(
+      "topics", [&](auto done) { impl_->client->list_topics(with_internal, std::move(done)); });
 }
 
-result<std::vector<topic_info>> admin::describe_topics(const std::vector<std::string>& names) {
-  auto answer =
-      impl_->call<wire::metadata_response>(client::any_broker, metadata_ask{names}, &top_level, "topics");
-  if (!answer) return fail(answer.error());
-  std::vector<topic_info> infos;
-  for (const auto& name : names) {
-    const auto t = std::find_if(answer->topics.begin(), answer->topics.end(),
-                                [&](const auto& x) { return x.name == name; });
-    if (t == answer->topics.end()) return fail(errc::not_found, "topic '" + name + "' does not exist");
-    const auto code = static_cast<error_code>(t->error_code);
-    if (code != error_code::none && code != error_code::leader_not_available)
-      return fail(answer_error(t->error_code, "topic '" + name + "'", std::nullopt));
-    topic_info info;
-    info.name = name;
-    info.internal = t->is_internal;
-    if (!t->topic_id.is_zero()) info.id = t->topic_id.to_string();
-    for (const auto& p : t->partitions)
-      info.partitions.push_back(
-          {p.partition_index, p.leader_id, p.leader_epoch, p.replica_nodes, p.isr_nodes});
-    std::sort(info.partitions.begin(), info.partitions.end(),
-              [](const auto& a, const auto& b) { return a.partition < b.partition; });
-    infos.push_back(std::move(info));
-  }
-  return infos;
+outcomes<topic_info> admin::describe_topics(const std::vector<std::string>& names) {
+  return impl_->wait_each<topic_info>(
+      names.size(), "topics", [&](auto done) { impl_->client->describe_topics(names, std::move(done)); });
 }
 
 result<> admin::await_topics(const std::vector<std::string>& names, std::chrono::milliseconds timeout) {
@@ -185,65 +99,80 @@ result<> admin::await_topics(const std::vector<std::string>& names, std::chrono:
 }
 
 result<> admin::create_partitions(const std::string& topic, std::int32_t total) {
-  wire::create_partitions_request request;
-  request.topics.push_back({topic, total, std::nullopt});
-  request.timeout_ms = impl_->broker_timeout();
-  auto answer = impl_->call<wire::create_partitions_response>(
-      client::controller, std::move(request),
-      [](const wire::create_partitions_response& r) {
-        return r.results.empty() ? error_code::none : static_cast<error_code>(r.results.front().error_code);
-      },
-      "create partitions");
-  if (!answer) return fail(answer.error());
-  for (const auto& t : answer->results)
-    if (t.error_code != 0) return fail(answer_error(t.error_code, "topic '" + t.name + "'", t.error_message));
-  return {};
+  return create_partitions({{.topic = topic, .total = total}});
+}
+
+outcomes<> admin::create_partitions(const std::vector<more_partitions>& topics, bool validate_only) {
+  return impl_->wait_each<void>(topics.size(), "create partitions", [&](auto done) {
+    impl_->client->create_partitions(topics, validate_only, std::move(done));
+  });
+}
+
+outcomes<> admin::elect_leaders(election how, const std::vector<topic_partition>& partitions) {
+  return impl_->wait_each<void>(partitions.size(), "elect leaders", [&](auto done) {
+    impl_->client->elect_leaders(how, partitions, std::move(done));
+  });
+}
+
+outcomes<> admin::alter_reassignments(const std::vector<reassignment>& wanted) {
+  return impl_->wait_each<void>(wanted.size(), "reassign partitions", [&](auto done) {
+    impl_->client->alter_reassignments(wanted, std::move(done));
+  });
+}
+
+result<std::vector<ongoing_reassignment>> admin::list_reassignments(
+    const std::vector<topic_partition>& partitions) {
+  return impl_->wait<std::vector<ongoing_reassignment>>(
+      "reassignments", [&](auto done) { impl_->client->list_reassignments(partitions, std::move(done)); });
 }
 
 result<std::vector<std::int64_t>> admin::list_offsets(const std::vector<topic_partition>& partitions,
                                                       std::int64_t at) {
   std::vector<client::offset_query> queries;
   for (const auto& tp : partitions) queries.push_back({tp, at});
-  const auto deadline = impl_->deadline();
-  return client::wait_for<std::vector<std::int64_t>>(
-      impl_->loop, deadline + std::chrono::seconds(1), "offsets", [&](auto done) {
-        client::list_offsets(*impl_->cluster, std::move(queries), isolation_level::read_uncommitted, deadline,
-                             std::move(done));
-      });
+  return impl_->wait<std::vector<std::int64_t>>("offsets", [&](auto done) {
+    client::list_offsets(*impl_->cluster, std::move(queries), isolation_level::read_uncommitted,
+                         impl_->deadline(), std::move(done));
+  });
 }
 
-result<std::vector<std::int64_t>> admin::delete_records(const std::vector<start_position>& below) {
-  const auto deadline = impl_->deadline();
-  std::map<topic_partition, std::int64_t> first;
-  // One partition a request: leaders differ, and this is rare.
-  for (const auto& b : below) {
-    for (;;) {
-      if (auto known = impl_->await_leader(b.partition, deadline); !known) return fail(known.error());
-      const auto leader =
-          impl_->cluster->metadata().leader_of(b.partition.topic, b.partition.partition)->leader;
-      wire::delete_records_request request;
-      request.timeout_ms = impl_->broker_timeout();
-      request.topics.push_back({b.partition.topic, {{b.partition.partition, b.offset}}});
-      auto answer = impl_->call<wire::delete_records_response>(
-          leader, std::move(request), [](const wire::delete_records_response&) { return error_code::none; },
-          "delete records");
-      if (!answer) return fail(answer.error());
-      if (answer->topics.empty() || answer->topics.front().partitions.empty())
-        return fail(errc::corrupt, "delete records: the broker answered without a result");
-      const auto& p = answer->topics.front().partitions.front();
-      if (p.error_code == 0) {
-        first[b.partition] = p.low_watermark;
-        break;
-      }
-      auto why = answer_error(p.error_code, "records of " + to_string(b.partition), std::nullopt);
-      if (!why.retriable() || impl_->cluster->now() >= deadline) return fail(std::move(why));
-      impl_->cluster->request_metadata();
-      client::wait(impl_->loop, impl_->settings.connection.retry_backoff);
-    }
-  }
-  std::vector<std::int64_t> in_order;
-  for (const auto& b : below) in_order.push_back(first[b.partition]);
-  return in_order;
+outcomes<std::int64_t> admin::delete_records(const std::vector<start_position>& below) {
+  return impl_->wait_each<std::int64_t>(below.size(), "delete records", [&](auto done) {
+    impl_->client->delete_records(below, std::move(done));
+  });
+}
+
+result<std::vector<config_entry>> admin::describe_configs(config_resource kind, const std::string& name) {
+  auto one = describe_configs({{kind, name}}).each().front();
+  return one;
+}
+
+outcomes<std::vector<config_entry>> admin::describe_configs(const std::vector<config_key>& of, bool synonyms,
+                                                            bool documentation) {
+  return impl_->wait_each<std::vector<config_entry>>(of.size(), "configuration", [&](auto done) {
+    impl_->client->describe_configs(of, synonyms, documentation, std::move(done));
+  });
+}
+
+result<> admin::alter_configs(config_resource kind, const std::string& name,
+                              const std::map<std::string, std::optional<std::string>>& changes) {
+  config_changes all{{kind, name}, {}};
+  for (const auto& [key, value] : changes)
+    all.changes.push_back(
+        {key, value ? config_change::kind::set : config_change::kind::reset, value.value_or(std::string())});
+  return alter_configs({std::move(all)});
+}
+
+outcomes<> admin::alter_configs(const std::vector<config_changes>& changes, bool validate_only) {
+  return impl_->wait_each<void>(changes.size(), "configuration", [&](auto done) {
+    impl_->client->alter_configs(changes, validate_only, std::move(done));
+  });
+}
+
+result<std::vector<config_key>> admin::list_config_resources(const std::vector<config_resource>& kinds) {
+  return impl_->wait<std::vector<config_key>>("configuration resources", [&](auto done) {
+    impl_->client->list_config_resources(kinds, std::move(done));
+  });
 }
 
 }  // namespace penstock::kafka

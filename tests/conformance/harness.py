@@ -263,6 +263,7 @@ class Kafka:
     """A real Apache Kafka, started by scripts/kafka; keeps port and data over restarts."""
 
     patience = 120.0
+    settings: tuple[str, ...] = ()  # KEY=VALUE, over those of scripts/kafka: a test program may set them for its brokers
 
     def __init__(self, version: str, directory: Path):
         need("java", "mvn")
@@ -283,7 +284,7 @@ class Kafka:
 
     def start(self) -> None:
         done = self.script("start", self.version, "--port", str(self.port), "--dir", str(self.directory),
-                           "--seconds", "1800", "--heap", "768")
+                           "--seconds", "1800", "--heap", "768", *(word for s in self.settings for word in ("--set", s)))
         self.port = int(done.text.strip().rsplit(":", 1)[1])
 
     def stop(self) -> float:

@@ -124,6 +124,46 @@ class Cli(unittest.TestCase):
         self.assertEqual(values, {key: [v for k, v in pairs if k == key] for key, _ in pairs})
         self.assertGreater(len(set(partition_of.values())), 1)
 
+    def test_topics_are_changed(self):
+        name = self.topic(partitions=2)
+        self.assertEqual(self.succeed("topic", "configs", name), "")
+        self.succeed("topic", "alter", name, "--config", "retention.ms=60000", "-c", "max.message.bytes=5000",
+                     "--partitions", "4")
+        self.assertEqual(self.succeed("topic", "configs", name),
+                         "max.message.bytes=5000  (topic)\nretention.ms=60000  (topic)\n")
+        self.succeed("topic", "alter", name, "--reset", "retention.ms")
+        self.assertNotIn("retention.ms", self.succeed("topic", "configs", name))
+        self.assertRegex(self.succeed("topic", "configs", name, "--all"), r"(?m)^retention.ms=\d+  \(default\)$")
+        self.assertIn("   3 ", self.succeed("topic", "describe", name))
+        self.assertIn("nothing to change", self.refuse("topic", "alter", name))
+        self.assertIn(name, self.refuse("topic", "alter", name, "--config", "retention.ms=soon"))
+
+    def test_groups_are_changed(self):
+        topic = self.topic(partitions=2)
+        self.succeed("produce", "--topic", topic, "--partition", "0", stdin="".join(f"{n}\n" for n in range(10)))
+        group = f"group-{self._testMethodName}"
+        shown = self.succeed("group", "reset-offsets", group, "--topic", topic, "--to", "4", "--dry-run")
+        self.assertEqual([line.split() for line in shown.splitlines()[1:]], [[topic, "0", "4"], [topic, "1", "0"]])
+        self.assertNotIn(group, self.succeed("group", "list").splitlines())
+        self.succeed("group", "reset-offsets", group, "--topic", topic, "--to", "7")
+        self.assertEqual(self.succeed("consume", "--topic", topic, "--group", group, "--count", "3"), "7\n8\n9\n")
+        shown = self.succeed("group", "reset-offsets", group, "--to", "earliest")
+        self.assertEqual([line.split()[2] for line in shown.splitlines()[1:]], ["0", "0"])
+        self.assertIn("not earliest, latest", self.refuse("group", "reset-offsets", group, "--to", "never"))
+        self.assertIn("say which members", self.refuse("group", "remove-members", group))
+        self.succeed("group", "delete", group)
+        self.assertNotIn(group, self.succeed("group", "list").splitlines())
+        self.assertIn(group, self.refuse("group", "delete", group))
+
+    def test_the_cluster_is_described(self):
+        self.assertIn(self.broker.address, self.succeed("cluster", "describe"))
+        self.succeed("cluster", "features")
+
+    def test_what_the_broker_does_not_have_is_named(self):
+        self.assertIn("too old, it has no describe_acls", self.refuse("acl", "list"))
+        self.assertIn("'fly' is no operation", self.refuse("acl", "list", "--operation", "fly"))
+        self.assertIn("this would remove every right", self.refuse("acl", "remove"))
+
     def test_a_group_goes_on_where_it_stopped(self):
         topic = self.topic()
         self.succeed("produce", "--topic", topic, stdin="".join(f"{i}\n" for i in range(10)))
