@@ -33,8 +33,9 @@ def left_of_group(pid: int) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.getpgid(int(entry.name)) == pid:
-                    alive.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                command = (entry / "cmdline").read_bytes()
+                if command and os.getpgid(int(entry.name)) == pid:  # without one it has ended and is not reaped yet
+                    alive.append(command.replace(b"\0", b" ").decode(errors="replace"))
             except OSError:
                 continue
     return alive
@@ -106,7 +107,8 @@ def run(version: str) -> None:
             topic = ["kcat", "-b", address, "-t", "t"]
             subprocess.run([*topic, "-P", "-p", "6"], input=b"kept\n", check=True, timeout=60)  # made with 7 partitions
             assert script("stop", "--dir", str(home)).returncode == 0
-            assert not any(left_of_group(pid) for pid in pids), "something still runs"
+            left = [line for pid in pids for line in left_of_group(pid)]
+            assert not left, left
             port = address.rsplit(":", 1)[1]
             assert script(*start, "--port", port).stdout.strip() == address
             pids = [int((home / f"{what}.pid").read_text()) for what in ("zookeeper", "server")
@@ -116,7 +118,8 @@ def run(version: str) -> None:
             assert seen == b"kept\n", seen
             began = time.monotonic()
             assert script("stop", "--port", port).returncode == 0
-            assert not any(left_of_group(pid) for pid in pids), "something still runs"
+            left = [line for pid in pids for line in left_of_group(pid)]
+            assert not left, left
             print(f"{version}: started in {took:.1f} s, stopped in {time.monotonic() - began:.1f} s", flush=True)
         finally:
             script("stop", "--dir", str(home))
