@@ -19,6 +19,11 @@ def send(t: Stage, topic: str, values: list[bytes], partitions: int) -> None:
         Kcat.write(t, topic, [(None, v) for v in values[partition::partitions]], options=("-p", str(partition)))
 
 
+def kcat_outlives_restarts(t: Stage) -> bool:
+    """A Kafka with ZooKeeper knows no topics for a moment after its start, and kcat's consumers end then."""
+    return t.has("3.3")
+
+
 def check_once(members: list[Member], values: list[bytes]) -> None:
     seen = sorted((int(v) for m in members for v in m.values()))
     expect_equal(seen, sorted(int(v) for v in values), "records over all members, each once")
@@ -139,7 +144,7 @@ def a_member_dies(t: Stage) -> str:
     return f"after {took:.1f} s"
 
 
-@case("groups")
+@case("groups", since="2.3")
 def a_static_member_comes_back(t: Stage) -> str:
     "A static member of kcat's that comes back within its session has its partitions at once, the other notices nothing"
     topic, group = t.topic(partitions=2), f"group-{t.name}"
@@ -168,7 +173,7 @@ def everything_is_there_again(t: Stage) -> str:
     "Topics, settings, records and committed offsets survive a clean restart"
     topic, group = t.topic(partitions=3, retention_ms="7200000"), f"group-{t.name}"
     sent = assorted(600, "restart")
-    Kcat.write(t, topic, sent, "zstd")
+    Kcat.write(t, topic, sent, t.codecs[-1])
     before = Kcat.read(t, topic)
     counted = t.topic()
     send(t, counted, numbered(0, 50), 1)
@@ -184,7 +189,7 @@ def everything_is_there_again(t: Stage) -> str:
     return f"{len(sent)} records, 1 group"
 
 
-@case("restarts")
+@case("restarts", since="0.11")  # without idempotence a restart may double records
 def clients_ride_through(t: Stage) -> str:
     "Producers and consumers of both kinds go on over a restart of the broker: nothing lost, nothing twice"
     topics = {"kcat": t.topic(), "penstock": t.topic()}
@@ -192,7 +197,9 @@ def clients_ride_through(t: Stage) -> str:
         "kcat": t.start(kcat(t, "-P", "-E", "-t", topics["kcat"], "-X", "enable.idempotence=true")),
         "penstock": t.start([t.penstock, "produce", "--brokers", t.address, "--topic", topics["penstock"]]),
     }
-    readers = [t.start(kcat(t, "-C", "-E", "-u", "-q", "-t", topic, "-o", "beginning")) for topic in topics.values()]
+    readers = []
+    if kcat_outlives_restarts(t):
+        readers += [t.start(kcat(t, "-C", "-E", "-u", "-q", "-t", topic, "-o", "beginning")) for topic in topics.values()]
     readers += [t.start([t.penstock, "consume", "--brokers", t.address, "--topic", topic, "--from-beginning"])
                 for topic in topics.values()]
     sent = 0
@@ -204,7 +211,7 @@ def clients_ride_through(t: Stage) -> str:
             for reader in readers:  # everybody is connected and has read something
                 reader.wait_for(lambda r=reader: r.out, "it had read something")
         if not isinstance(t.broker, Penstock):  # whose start may take longer than a delivery may
-            for reader in readers[1::2]:
+            for reader in readers[-1:]:
                 reader.wait_for(lambda r=reader: len(r.out) >= sent, f"it had read {sent} records", t.broker.patience)
         if sent < 1500:
             t.broker.restart()
@@ -225,8 +232,10 @@ def clients_ride_through(t: Stage) -> str:
 def a_group_rides_through(t: Stage) -> str:
     "The members of a group go on over a restart of the broker"
     topic, group = t.topic(partitions=2), f"group-{t.name}"
-    members = [Member.kcat(t, group, topic, "-E"), Member.cli(t, group, topic)]
-    members[0].wait_assigned(1)
+    first = Member.kcat(t, group, topic, "-E") if kcat_outlives_restarts(t) else Member.cli(t, group, topic)
+    members = [first, Member.cli(t, group, topic)]
+    if kcat_outlives_restarts(t):
+        first.wait_assigned(1)
     values = numbered(0, 100)
     send(t, topic, values, 2)
     wait_for_all(members, values)

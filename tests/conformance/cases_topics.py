@@ -37,7 +37,7 @@ def metadata(t: Stage) -> str:
 def a_topic_lives(t: Stage) -> str:
     "The command line makes, lists, describes and deletes a topic, and kcat sees it come and go"
     name = f"{t.name}-made"
-    t.cli("topic", "create", name, "--partitions", "6")
+    t.cli("topic", "create", name, "--partitions", "6", "--replication-factor", "1")
     expect_equal(partitions_of(t, name), 6, "partitions that kcat sees")
     Kcat.write(t, name, [(None, b"x")] * 4, options=("-p", "2"))
     expect(name in t.cli("topic", "list").text.splitlines(), "it is listed")
@@ -57,7 +57,7 @@ def made_again(t: Stage) -> str:
     "A topic that was deleted and made again is empty, and has the new number of partitions"
     name = f"{t.name}-again"
     for partitions in (3, 1, 2):
-        t.cli("topic", "create", name, "--partitions", str(partitions))
+        t.cli("topic", "create", name, "--partitions", str(partitions), "--replication-factor", "1")
         await_until(lambda n=partitions: partitions_of(t, name) == n, "kcat saw it")
         for reader in BOTH:
             expect_equal(reader.read(t, name), [], f"records at first, read by {reader.name}")
@@ -89,13 +89,14 @@ def deleted_under_a_consumer(t: Stage) -> str:
 @case("topics")
 def names_that_cannot_be(t: Stage) -> str:
     "Names and numbers that cannot be are refused with one sentence"
+    numbers = ("--partitions", "1", "--replication-factor")
     for name in ("a b", "a/b", ".", "..", "x" * 250, "ü"):
-        said = t.cli("topic", "create", name, status=1).complaint
+        said = t.cli("topic", "create", name, *numbers, "1", status=1).complaint
         expect(re.fullmatch(r"penstock: [^\n]+\n", said), f"one sentence about {name!r}, not {said!r}")
-    said = t.cli("topic", "create", f"{t.name}-rf", "--replication-factor", "3", status=1).complaint
+    said = t.cli("topic", "create", f"{t.name}-rf", *numbers, "3", status=1).complaint
     expect(re.fullmatch(r"penstock: [^\n]*replication[^\n]*\n", said.lower()), f"about the replication factor, not {said!r}")
     topic = t.topic()
-    said = t.cli("topic", "create", topic, status=1).complaint
+    said = t.cli("topic", "create", topic, *numbers, "1", status=1).complaint
     expect(re.fullmatch(rf"penstock: [^\n]*{topic}[^\n]*\n", said), f"it says that {topic} exists, not {said!r}")
     return "8 refusals"
 
@@ -122,12 +123,13 @@ def made_on_first_use(t: Stage) -> str:
 def settings(t: Stage) -> str:
     "Settings of a topic are kept and shown; unknown ones and wrong values are refused"
     name = f"{t.name}-set"
-    t.cli("topic", "create", name, "-c", "retention.ms=3600000", "-c", "cleanup.policy=compact")
+    one = ("--partitions", "1", "--replication-factor", "1")
+    t.cli("topic", "create", name, *one, "-c", "retention.ms=3600000", "-c", "cleanup.policy=compact")
     shown = t.cli("topic", "describe", name).text
     for setting in ("retention.ms=3600000", "cleanup.policy=compact"):
         expect(setting in shown, f"{setting} is shown")
     for wrong in ("no.such.setting=1", "retention.ms=soon", "cleanup.policy=shred"):
-        said = t.cli("topic", "create", f"{t.name}-wrong", "-c", wrong, status=1).complaint
+        said = t.cli("topic", "create", f"{t.name}-wrong", *one, "-c", wrong, status=1).complaint
         expect(re.fullmatch(r"penstock: [^\n]+\n", said) and wrong.split("=")[0] in said,
                f"one sentence about {wrong}, not {said!r}")
     return "2 kept, 3 refused"

@@ -8,7 +8,8 @@ embedded broker or, with --against VERSION, through a real Apache Kafka.
 
 import sys
 
-import cases_groups  # noqa: F401 (each declares its cases)
+import cases_client  # noqa: F401 (each declares its cases)
+import cases_groups  # noqa: F401
 import cases_records  # noqa: F401
 import cases_topics  # noqa: F401
 from harness import main

@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import dataclasses
 import inspect
+import json
 import os
 import re
 import shlex
@@ -220,6 +221,7 @@ class Penstock:
     """`penstock broker`, the program under test, on a free port that it keeps over restarts."""
 
     name = "penstock broker"
+    version = "99"  # newer than every Kafka: it has what they have
     patience = 30.0  # seconds within which clients have got over a restart
 
     def __init__(self, binary: str, directory: Path, *options: str):
@@ -318,16 +320,26 @@ def request(address: str, key: int, version: int, body: bytes) -> bytes:
     return reply[8:]
 
 
+def offered(address: str, key: int) -> tuple[int, int]:
+    """The versions of a request that the broker offers; (-1, -1) when it has none."""
+    reply = request(address, 18, 0, b"")
+    count, = struct.unpack_from(">i", reply, 2)
+    apis = {api: (low, high) for api, low, high in struct.iter_unpack(">hhh", reply[6:6 + 6 * count])}
+    return apis.get(key, (-1, -1))
+
+
 def wire_string(text: str) -> bytes:
     return struct.pack(">h", len(text.encode())) + text.encode()
 
 
 def make_topic(address: str, name: str, partitions: int, configs: dict[str, str]) -> None:
-    """CreateTopics, version 2: owes nothing to the programs under test."""
+    """CreateTopics, version 1 or 2, which ask the same: owes nothing to the programs under test."""
+    version = min(2, offered(address, 19)[1])
     body = struct.pack(">i", 1) + wire_string(name) + struct.pack(">ihii", partitions, 1, 0, len(configs))
     body += b"".join(wire_string(key) + wire_string(value) for key, value in configs.items())
-    reply = request(address, 19, 2, body + struct.pack(">ib", 30_000, 0))
-    error, = struct.unpack_from(">h", reply, 4 + 4 + 2 + len(name.encode()))
+    reply = request(address, 19, version, body + struct.pack(">ib", 30_000, 0))
+    throttle_time = 4 if version >= 2 else 0
+    error, = struct.unpack_from(">h", reply, throttle_time + 4 + 2 + len(name.encode()))
     expect_equal(error, 0, f"the error code of CreateTopics for {name}")
 
 
@@ -340,17 +352,27 @@ class Case:
     function: Callable
     each: tuple
     only_on: str  # "penstock": needs our own broker; "": any
+    since: str | dict  # the oldest Kafka that has the feature; for some values, by their value
 
 
 CASES: list[Case] = []
 
 
-def case(section: str, each: Iterable = (), only_on: str = "") -> Callable:
+def case(section: str, each: Iterable = (), only_on: str = "", since: str | dict = "") -> Callable:
     """Declares a case; with `each`, one for each of these values, which the function gets."""
     def declare(function: Callable) -> Callable:
-        CASES.append(Case(section, function, tuple(each), only_on))
+        CASES.append(Case(section, function, tuple(each), only_on, since))
         return function
     return declare
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version))
+
+
+def available(what: Case, value: object, broker) -> bool:
+    since = what.since.get(value, "") if isinstance(what.since, dict) else what.since
+    return not since or numbers(broker.version) >= numbers(since)
 
 
 class Stage:
@@ -367,6 +389,19 @@ class Stage:
     @property
     def address(self) -> str:
         return self.broker.address
+
+    def has(self, since: str) -> bool:
+        """Whether the broker is that version of Kafka, or newer (ours counts as such)."""
+        return numbers(self.broker.version) >= numbers(since)
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        return CODECS if self.has("2.1") else tuple(codec for codec in CODECS if codec != "zstd")
+
+    @property
+    def produce_options(self) -> list[str]:
+        """What the command line needs to write to this broker: Kafka 0.10 knows no producer ids."""
+        return [] if self.has("0.11") else ["-X", "enable.idempotence=false"]
 
     def run(self, command: list, stdin: bytes = b"", seconds: float = SECONDS, status: int | None = 0,
             env: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
@@ -394,7 +429,8 @@ class Stage:
         return running
 
     def cli(self, *arguments: str, stdin: bytes = b"", status: int = 0, at: str = "", seconds: float = SECONDS) -> Done:
-        return self.run([self.penstock, *arguments, "--brokers", at or self.address], stdin, seconds, status)
+        more = self.produce_options if arguments[0] == "produce" and not at else []
+        return self.run([self.penstock, *arguments, "--brokers", at or self.address, *more], stdin, seconds, status)
 
     def topic(self, partitions: int = 1, **configs: str) -> str:
         """A fresh topic; a setting's dots are underscores here."""
@@ -462,12 +498,19 @@ class Counts:
     skipped: int = 0
 
 
-def run_cases(cases: list[tuple[Case, object]], broker, penstock: str, directory: Path) -> Counts:
+def run_cases(cases: list[tuple[Case, object]], broker, penstock: str, directory: Path, results: list[dict]) -> Counts:
+    """Runs them in turn; a row for each goes to the results as soon as it is known."""
     counts = Counts()
     for number, (what, value) in enumerate(cases):
         values = [] if value is None else [str(v) for v in (value if isinstance(value, tuple) else (value,))]
         name = "-".join([what.function.__name__.replace("_", "-"), *values])
-        title = (inspect.getdoc(what.function) or name).splitlines()[0] + (f" ({', '.join(values)})" if values else "")
+        feature = (inspect.getdoc(what.function) or name).splitlines()[0]
+        title = feature + (f" ({', '.join(values)})" if values else "")
+        row = {"section": what.section, "feature": feature, "value": ", ".join(values), "verdict": "not available"}
+        results.append(row)
+        if not available(what, value, broker):
+            print(f"n/a  {title}", flush=True)
+            continue
         stage = Stage(broker, penstock, directory, f"{number:02}-{name}")
         began = time.monotonic()
         try:
@@ -482,6 +525,7 @@ def run_cases(cases: list[tuple[Case, object]], broker, penstock: str, directory
             counts.failed += 1
         finally:
             stage.close()
+        row["verdict"] = {"ok": "passed", "skip": "skipped", "FAIL": "failed"}[verdict]
         print(f"{verdict:<4} {title}{more if verdict != 'FAIL' else ''} [{time.monotonic() - began:.1f} s]", flush=True)
         if verdict == "FAIL":
             print(more.lstrip("\n"), flush=True)
@@ -498,6 +542,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--against", default="penstock", help="penstock (default), or a version of Apache Kafka")
     parser.add_argument("--section", action="append", default=[], help="only the cases of this section")
     parser.add_argument("--only", default="", help="only the cases whose function has this in its name")
+    parser.add_argument("--results", help="a file for the verdicts, as JSON")
     parser.add_argument("--list", action="store_true", help="the sections and cases, and nothing else")
     return parser
 
@@ -515,6 +560,7 @@ def main(description: str, *needed: str) -> int:
     if not chosen:
         print("no case is called that")
         return 2
+    results: list[dict] = []
     began = time.monotonic()
     binary = os.path.abspath(args.penstock)
     if not os.access(binary, os.X_OK):
@@ -532,7 +578,7 @@ def main(description: str, *needed: str) -> int:
         try:
             broker.start()
             print(f"against {broker.name} at {broker.address}", flush=True)
-            counts = run_cases(chosen, broker, binary, directory)
+            counts = run_cases(chosen, broker, binary, directory, results)
             if ours:
                 broker.stop()
         except Failed as failure:
@@ -540,6 +586,8 @@ def main(description: str, *needed: str) -> int:
             return 1
         finally:
             broker.close()
+            if args.results:
+                Path(args.results).write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped "
           f"in {time.monotonic() - began:.1f} s", flush=True)
     if counts.failed:

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "proxy_addresses.h"
+#include "proxy_garble.h"
 
 namespace penstock::testing {
 namespace {
@@ -178,7 +179,12 @@ void proxy_link::answer(std::string frame) {
     owed_.pop_front();
   }
   if (which.verdict.what == fault::cut_after) return close();
-  if (which.info) {
+  if (which.verdict.what == fault::garble) {
+    garble(frame, owner_->dice_);
+    // Whatever became of the addresses in it: nobody shall be sent elsewhere.
+    const auto here = [this](const io::endpoint&) { return owner_->address(); };
+    if (auto changed = with_addresses(*which.info, frame, here)) frame = std::move(*changed);
+  } else if (which.info) {
     const auto put = [this](const io::endpoint& broker) { return owner_->port_for(broker); };
     if (auto changed = with_addresses(*which.info, frame, put)) frame = std::move(*changed);
   }

@@ -10,9 +10,9 @@
 namespace penstock::testing {
 namespace {
 
-constexpr std::array<std::string_view, 11> names = {
+constexpr std::array<std::string_view, 12> names = {
     "none",       "delay-request", "delay-answer",     "cut-before", "cut-inside", "cut-after",
-    "cut-answer", "blackhole",     "blackhole-answer", "replay",     "late"};
+    "cut-answer", "blackhole",     "blackhole-answer", "replay",     "garble",     "late"};
 
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> words;

@@ -27,6 +27,7 @@ enum class fault : std::uint8_t {
   blackhole,         ///< neither it nor anything behind it gets through, in either direction; not closed
   blackhole_answer,  ///< the broker handles it; nothing gets through from then on; not closed
   replay,  ///< the broker gets it a second time, on another connection; the second answer is thrown away
+  garble,  ///< its answer is spoiled: other bytes, lengths, counts or ids, cut off or too long
   late,    ///< closed, and only then the broker gets it, on another connection
 };
 std::string_view to_string(fault f) noexcept;

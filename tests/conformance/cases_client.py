@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases: what only a program in C++ can ask of the client. Each test of these GoogleTest programs is a case; its name
+is the feature. They find the broker in KAFKA_BOOTSTRAP and its version in KAFKA_VERSION."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from harness import CASES, ROOT, Case, Failed, Stage, expect
+
+# What older Kafkas do not have, by a part of the test's name.
+SINCE = {
+    "with_every_codec": "2.1",
+    "headers": "0.11",
+    "transaction": "0.11",
+    "idempotent": "0.11",
+    "administers_topics": "2.3",  # changes single configs (KIP-339)
+}
+
+
+def programs() -> list[Path]:
+    """PENSTOCK_CLIENT_TESTS: paths with colons between; otherwise those of build/dev."""
+    given = os.environ.get("PENSTOCK_CLIENT_TESTS") or str(ROOT / "build/dev/tests/integration/client_broker_test")
+    return [Path(path) for path in given.split(":") if os.access(path, os.X_OK)]
+
+
+def tests_of(program: Path) -> list[str]:
+    listing = subprocess.run([program, "--gtest_list_tests"], capture_output=True, text=True, check=True, timeout=60).stdout
+    names, suite = [], ""
+    for line in listing.splitlines():
+        if re.match(r"\S+\.", line):
+            suite = line.split()[0]
+        elif line.startswith("  "):
+            names.append(suite + line.split()[0])
+    return names
+
+
+def declare(program: Path, test: str) -> None:
+    def run(t: Stage) -> str:
+        env = dict(os.environ, KAFKA_BOOTSTRAP=t.address, KAFKA_VERSION=t.broker.version)
+        done = t.run([program, f"--gtest_filter={test}"], env=env, seconds=180, status=None)
+        if done.status != 0:
+            said = re.search(r"Failure\n(.*?)\n\[", done.text, re.S)
+            raise Failed(said[1] if said else f"it ended with status {done.status}")
+        expect("[  PASSED  ] 1 test" in done.text, "the test ran")
+        return ""
+    suite, name = test.split(".", 1)
+    run.__name__ = name
+    run.__doc__ = f"{suite} {name}".replace("_", " ").replace("the client ", "The client ")
+    since = next((version for part, version in SINCE.items() if part in name), "")
+    CASES.append(Case("client", run, (), "", since))
+
+
+for each_program in programs():
+    for each_test in tests_of(each_program):
+        declare(each_program, each_test)
