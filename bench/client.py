@@ -12,7 +12,7 @@
     idle      CPU and memory of a consumer of 100 partitions to which nothing comes
 
 Starts Kafka with scripts/kafka, on loopback, and stops it. Needs build/release (./dev build release), Java and Maven, and
-librdkafka's headers when the release was built. Every topic is read once before it is measured, so that its pages are in memory.
+librdkafka's headers when the release was built. Every topic is read once before it is measured: its pages are in memory.
 """
 import argparse
 import json

@@ -53,10 +53,11 @@ function(penstock_library)
   target_link_libraries(penstock_${ARG_NAME} PUBLIC penstock_options ${ARG_DEPS} Threads::Threads)
 endfunction()
 
-# What `./dev test` builds under the sanitizers: every unit test with AddressSanitizer, and those that start threads
-# with ThreadSanitizer too.
+# What `./dev test` builds: every unit test with AddressSanitizer, those that start threads with ThreadSanitizer too,
+# and for the other suites every program that is no unit test, plain.
 add_custom_target(tests_unit)
 add_custom_target(tests_threads)
+add_custom_target(tests_programs)
 set(penstock_threaded_tests io_test client_test broker_test engine_test connectors_test runtime_test semantics_test
                             client_broker_test)
 
@@ -100,4 +101,23 @@ function(penstock_fuzz)
     add_test(NAME ${ARG_NAME}_corpus COMMAND ${ARG_NAME} ${ARG_CORPUS})
     set_tests_properties(${ARG_NAME}_corpus PROPERTIES LABELS "unit" TIMEOUT 120)
   endif()
+endfunction()
+
+# penstock_collect_programs(DIRECTORY...): what tests_programs stands for. Once all directories have been added.
+function(penstock_collect_programs)
+  get_target_property(unit tests_unit MANUALLY_ADDED_DEPENDENCIES)
+  list(FILTER ARGV EXCLUDE REGEX "/bench$")
+  foreach(directory ${ARGV})
+    get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
+    foreach(target ${targets})
+      get_target_property(kind ${target} TYPE)
+      if(kind STREQUAL EXECUTABLE AND NOT target IN_LIST unit AND NOT target MATCHES "_bench$")
+        add_dependencies(tests_programs ${target})
+      endif()
+    endforeach()
+    get_property(below DIRECTORY ${directory} PROPERTY SUBDIRECTORIES)
+    if(below)
+      penstock_collect_programs(${below})
+    endif()
+  endforeach()
 endfunction()
