@@ -58,6 +58,8 @@ endfunction()
 add_custom_target(tests_unit)
 add_custom_target(tests_threads)
 add_custom_target(tests_programs)
+# With PENSTOCK_FUZZ, what `./dev build fuzz` builds.
+add_custom_target(fuzzers)
 set(penstock_threaded_tests io_test client_test broker_test engine_test connectors_test runtime_test semantics_test
                             client_broker_test)
 
@@ -94,6 +96,7 @@ function(penstock_fuzz)
     add_executable(${ARG_NAME} ${ARG_SOURCES})
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
     target_link_options(${ARG_NAME} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzzers ${ARG_NAME})
   else()
     add_executable(${ARG_NAME} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.cc)
     target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} penstock_options)

@@ -69,7 +69,6 @@ class connector final : public std::enable_shared_from_this<connector> {
                          recovery::retriable));
     }
     const auto address = addresses_[tried_++];
-    error_code ignored;
     socket_ = std::make_shared<tcp_socket>(loop_.native().context.get_executor());
     const auto left = addresses_.size() - tried_;
     if (left > 0) {  // an address that swallows packets must leave time for the others
