@@ -44,6 +44,7 @@ struct options {
   std::string listen = "127.0.0.1:9092";
   std::string advertise;
   std::string flush = "interval";
+  std::string transaction_version = "2";
   std::int64_t flush_interval_ms = 100;
   bool no_auto_create = false;
 };
@@ -67,6 +68,7 @@ result<> run(options o) {
   set_endpoints(o);
   o.broker.auto_create_topics = !o.no_auto_create;
   o.broker.flush = parse_policy(o.flush);
+  o.broker.transaction_version = o.transaction_version == "2" ? 2 : 0;
   o.broker.flush_interval = std::chrono::milliseconds(o.flush_interval_ms);
   io::event_loop loop;
   // Before the start, so that a signal that comes meanwhile ends it as well.
@@ -102,6 +104,10 @@ void add_broker(command root) {
       .shows_default();
   c.value("--flush-interval-ms", o->flush_interval_ms, "of --flush interval")
       .between(1, 3'600'000)
+      .shows_default();
+  c.value("--transaction-version", o->transaction_version,
+          "2: an epoch for each transaction (KIP-890); 0: as before Kafka 4")
+      .one_of({"0", "2"})
       .shows_default();
   c.flag("--clamp-replication", o->broker.clamp_replication,
          "accept any replication factor and keep one copy");

@@ -40,6 +40,11 @@ struct broker_options {
   std::chrono::milliseconds group_min_session_timeout{6000};
   std::chrono::milliseconds group_max_session_timeout{1'800'000};
   std::chrono::milliseconds offsets_retention{std::chrono::hours(24 * 7)};  ///< of groups without members
+  /// 2: each transaction has an epoch of its own, and partitions join it as they are written (KIP-890); 0: as
+  /// before Kafka 4. What clients are told in ApiVersions (`transaction.version`).
+  std::int16_t transaction_version = 2;
+  std::chrono::milliseconds transaction_max_timeout{900'000};  ///< the longest a client may ask for
+  std::chrono::milliseconds transactional_id_expiration{std::chrono::hours(24 * 7)};  ///< of unused ids
   bool accept_data_loss = false;  ///< open partitions damaged before their end by cutting them there
   std::uint32_t max_request_bytes = 100u << 20;  ///< a larger request closes its connection
   std::uint32_t max_connections = 4096;          ///< further ones are closed at once

@@ -50,8 +50,7 @@ TEST_F(AdminTest, ApiVersionsTellsWhatIsServedInOrder) {
     EXPECT_TRUE(std::is_sorted(r.api_keys.begin(), r.api_keys.end(),
                                [](const auto& a, const auto& b) { return a.api_key < b.api_key; }));
     EXPECT_EQ(r.api_keys.at(0), (wire::api_versions_response::api_version{0, 0, 13}));
-    for (const auto& k : r.api_keys) EXPECT_THAT(k.api_key, ::testing::Not(::testing::AnyOf(24, 25, 26, 28)));
-    EXPECT_TRUE(r.finalized_features.empty());
+    EXPECT_EQ(r.finalized_features.empty(), v < 3);
   }
 }
 

@@ -57,6 +57,11 @@ constexpr api_entry table[] = {
     served<&handle_delete_records>::versions<0, 2>(),
     served<&handle_init_producer_id>::versions<0, 5>(),
     served<&handle_offset_for_leader_epoch>::versions<2, 4>(),
+    served<&handle_add_partitions_to_txn>::versions<0, 5>(),
+    served<&handle_add_offsets_to_txn>::versions<0, 4>(),
+    served<&handle_end_txn>::versions<0, 5>(),
+    served<&handle_write_txn_markers>::versions<1, 2>(),
+    served<&handle_txn_offset_commit>::versions<0, 5>(),
     served<&handle_describe_configs>::versions<1, 4>(),
     served<&handle_alter_configs>::versions<0, 2>(),
     served<&handle_create_partitions>::versions<0, 3>(),
@@ -65,6 +70,9 @@ constexpr api_entry table[] = {
     served<&handle_list_partition_reassignments>::versions<0, 0>(),
     served<&handle_offset_delete>::versions<0, 0>(),
     served<&handle_describe_cluster>::versions<0, 2>(),
+    served<&handle_describe_producers>::versions<0, 0>(),
+    served<&handle_describe_transactions>::versions<0, 0>(),
+    served<&handle_list_transactions>::versions<0, 2>(),
     served<&handle_describe_topic_partitions>::versions<0, 0>(),
 };
 

@@ -72,6 +72,10 @@ constexpr config_definition broker_table[] = {
     {"offsets.topic.replication.factor", int16, "1", "", 1, 32767, "", "Copies of __consumer_offsets: always one here."},
     {"process.roles", list, "broker,controller", "", any, most64, "", "What this process is."},
     {"socket.request.max.bytes", int32, "104857600", "", 1, most32, "", "The largest request taken."},
+    {"transaction.max.timeout.ms", int32, "900000", "", 1, most32, "", "The longest that a transaction may be let take."},
+    {"transaction.state.log.num.partitions", int32, "50", "", 1, most32, "", "Partitions of __transaction_state."},
+    {"transaction.state.log.replication.factor", int16, "1", "", 1, 32767, "", "Copies of __transaction_state: always one here."},
+    {"transactional.id.expiration.ms", int32, "604800000", "", 1, most32, "", "How long an unused transactional id is known."},
 };
 // clang-format on
 

@@ -38,6 +38,8 @@ std::optional<std::string> configs::started_with(std::string_view name) const {
   if (name == "group.max.session.timeout.ms") return std::to_string(o.group_max_session_timeout.count());
   if (name == "offsets.retention.minutes")
     return std::to_string(std::chrono::duration_cast<std::chrono::minutes>(o.offsets_retention).count());
+  if (name == "transaction.max.timeout.ms") return std::to_string(o.transaction_max_timeout.count());
+  if (name == "transactional.id.expiration.ms") return std::to_string(o.transactional_id_expiration.count());
   return std::nullopt;
 }
 

@@ -24,6 +24,13 @@ group_settings group_settings_of(const server_options& o) {
   return s;
 }
 
+transaction_settings transaction_settings_of(const server_options& o) {
+  transaction_settings s;
+  s.max_timeout = o.transaction_max_timeout;
+  s.expiration = o.transactional_id_expiration;
+  return s;
+}
+
 }  // namespace
 
 broker_core::broker_core(server_options o, environment e)
@@ -42,7 +49,10 @@ broker_core::broker_core(server_options o, environment e)
              [this](const error& why) { fail_stop(why); }}),
       journal(*this),
       groups(group_settings_of(options), journal, *env.time, *env.random),
+      transaction_log(*this),
+      transactions(transaction_settings_of(options), transaction_log, *env.time),
       group_timer_(loop),
+      transaction_timer_(loop),
       upkeep_timer_(loop),
       drain_timer_(loop) {}
 
@@ -107,14 +117,17 @@ void broker_core::remove_topic(topic& t, unique_function<void(error_code)> done)
   });
 }
 
-result<topic*> broker_core::offsets_topic_made() {
-  if (topic* t = topics.find(offsets_topic); t != nullptr) return t;
-  auto made = topics.create(
-      {{std::string(offsets_topic),
-        offsets_journal::partition_count,
-        {{"cleanup.policy", "compact"}, {"compression.type", "producer"}, {"segment.bytes", "104857600"}}}});
-  if (!made) return fail(made.error());
-  return topics.find(offsets_topic);
+// Looks through all transactions, so not more often than once a second.
+void broker_core::arm_transaction_timer() {
+  if (transaction_timer_.armed() || stopping_) return;
+  const auto next = transactions.next_deadline();
+  if (!next) return;
+  const auto after = std::clamp<io::instant::duration>(*next - env.time->now(), std::chrono::milliseconds(1),
+                                                       std::chrono::seconds(1));
+  transaction_timer_.arm(after, [this] {
+    transactions.tick();
+    arm_transaction_timer();
+  });
 }
 
 result<std::int64_t> broker_core::next_producer_id() {

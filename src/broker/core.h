@@ -19,6 +19,8 @@
 #include "broker/server.h"
 #include "broker/syncer.h"
 #include "broker/topics.h"
+#include "broker/transaction_coordinator.h"
+#include "broker/transaction_store.h"
 #include "broker/worker.h"
 #include "io/event_loop.h"
 #include "wire/error_code.h"
@@ -42,6 +44,8 @@ class broker_core {
   syncer syncs;
   offsets_journal journal;
   group_coordinator groups;
+  transaction_store transaction_log;
+  transaction_coordinator transactions;
   request_hooks hooks;
   io::endpoint listening;
   io::endpoint advertised;
@@ -63,6 +67,8 @@ class broker_core {
   void appended(partition& p, std::uint64_t bytes, bool flush_soon);
   /// Whether an answer must wait for a sync.
   bool answers_after_sync() const noexcept { return options.flush == flush_policy::each; }
+  /// Whether the end of a transaction, and all that it wrote, is synced before its first marker is written.
+  bool decides_after_sync() const noexcept { return options.flush == flush_policy::each; }
   std::int32_t leader_epoch() const noexcept { return metadata.leader_epoch; }
   /// none, fenced_leader_epoch or unknown_leader_epoch; -1 is not checked.
   wire::error_code check_leader_epoch(std::int32_t epoch) const noexcept;
@@ -75,9 +81,6 @@ class broker_core {
   wire::error_code create_topics(const std::vector<new_topic>& wanted);
   /// `done` when the name is free again.
   void remove_topic(topic& t, unique_function<void(wire::error_code)> done);
-  /// __consumer_offsets, made when it is first needed.
-  result<topic*> offsets_topic_made();
-
   /// A new producer id, never given out before; durable.
   result<std::int64_t> next_producer_id();
 
@@ -85,6 +88,8 @@ class broker_core {
 
   /// To be called after anything that may have changed the coordinator's timers.
   void arm_group_timer();
+  /// To be called after anything that may have begun or ended a transaction.
+  void arm_transaction_timer();
 
   // Connections
 
@@ -106,6 +111,7 @@ class broker_core {
   std::unique_ptr<io::listener> listener_;
   std::set<std::shared_ptr<connection>> connections_;
   io::timer group_timer_;
+  io::timer transaction_timer_;
   io::timer upkeep_timer_;
   io::timer drain_timer_;
   io::instant next_offset_expiry_{};

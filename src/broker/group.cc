@@ -152,6 +152,11 @@ stored_group group::stored(const std::map<std::string, std::string>& assignments
   return s;
 }
 
+bool group::unstable(const topic_partition& where) const {
+  return std::any_of(in_transactions.begin(), in_transactions.end(),
+                     [&](const auto& t) { return t.second.contains(where); });
+}
+
 bool group::subscribes(const std::string& topic) const {
   if (protocol_type != "consumer") return false;
   return std::any_of(members.begin(), members.end(), [&](const auto& m) {

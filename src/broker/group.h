@@ -13,6 +13,7 @@
 
 #include "base/unique_function.h"
 #include "broker/group_records.h"
+#include "broker/topic_partition.h"
 #include "io/clock.h"
 #include "wire/error_code.h"
 
@@ -117,6 +118,8 @@ class group {
   stored_group stored(const std::map<std::string, std::string>& assignments) const;
   /// Whether a live "consumer" group reads this topic.
   bool subscribes(const std::string& topic) const;
+  /// Whether an open transaction has an offset for it.
+  bool unstable(const topic_partition& where) const;
 
   group_state state = group_state::empty;
   std::int64_t state_ms = 0;  ///< wall clock
@@ -135,7 +138,9 @@ class group {
   std::optional<io::instant> initial_until;  ///< first rebalance only: how far the wait may be extended
   bool initial = false;                      ///< waiting for the first members: nothing completes early
   bool joined_since = false;                 ///< a new member came since the wait was last extended
-  std::map<std::pair<std::string, std::int32_t>, committed_offset> offsets;
+  std::map<topic_partition, committed_offset> offsets;
+  /// Committed in transactions that are open: producer id -> what is applied when it commits (KIP-98).
+  std::map<std::int64_t, std::map<topic_partition, committed_offset>> in_transactions;
 
  private:
   std::string name_;

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,8 @@
 #include "base/unique_function.h"
 #include "broker/group.h"
 #include "broker/group_records.h"
+#include "broker/topic_partition.h"
+#include "broker/transaction.h"
 #include "io/clock.h"
 #include "io/random.h"
 #include "wire/error_code.h"
@@ -27,6 +30,12 @@ class group_journal {
   /// perhaps inside of the call. Calls for one group are answered in order.
   virtual void write(const std::string& group, std::vector<state_record> records,
                      unique_function<void(wire::error_code)> done) = 0;
+  /// The same in a producer's transaction: the records count when its marker says so.
+  virtual void write_in_transaction(const std::string& group, std::vector<state_record> records,
+                                    producer_identity producer,
+                                    unique_function<void(wire::error_code)> done) = 0;
+  /// Which part of the journal, ended by one marker, has the records of a group.
+  virtual std::int32_t partition_of(const std::string& group) const = 0;
 };
 
 struct group_settings {
@@ -69,8 +78,6 @@ struct member_identity {
   std::int32_t generation = -1;
 };
 
-using topic_partition = std::pair<std::string, std::int32_t>;
-
 /// The coordinator of all classic consumer groups (KAFKA.md 3.7): a state machine without threads, sockets or
 /// timers of its own. Time is what `time` says; `tick` must be called when `next_deadline` is reached.
 ///
@@ -95,6 +102,14 @@ class group_coordinator {
   void commit(const std::string& group_name, const member_identity& who,
               std::vector<std::pair<topic_partition, committed_offset>> offsets,
               unique_function<void(wire::error_code)> done);
+  /// The same in a producer's transaction (TxnOffsetCommit): the offsets count from transaction_ended on.
+  /// Anybody may who does not claim to be a member.
+  void commit_in_transaction(const std::string& group_name, const member_identity& who,
+                             producer_identity producer,
+                             std::vector<std::pair<topic_partition, committed_offset>> offsets,
+                             unique_function<void(wire::error_code)> done);
+  /// A marker of a producer is in one part of the journal: what it committed there counts, or is forgotten.
+  void transaction_ended(std::int64_t producer_id, std::int32_t journal_partition, bool commit);
   /// Forgets committed offsets of partitions that no member reads: an answer a partition, in order. The first
   /// value is an error of the whole request.
   void remove_offsets(const std::string& group_name, std::vector<topic_partition> partitions,
@@ -112,6 +127,9 @@ class group_coordinator {
 
   /// Takes back one record of the journal, oldest first; errc::corrupt when it cannot be read.
   result<> restore(std::string_view key, std::optional<std::string_view> value);
+  /// The same for a record of a transaction; transaction_ended tells whether it counts.
+  result<> restore_in_transaction(std::int64_t producer_id, std::string_view key,
+                                  std::optional<std::string_view> value);
 
   /// When `tick` has something to do; nothing when no timer runs. It may be early, never late.
   std::optional<io::instant> next_deadline() const;
@@ -142,6 +160,8 @@ class group_coordinator {
   void drop_member(group& g, const std::string& id, wire::error_code parked_answer);
   void write_group(const group& g, const std::map<std::string, std::string>& assignments);
   void drop_if_idle(const std::string& name);
+  static void apply(group& g, const topic_partition& where, committed_offset value);
+  void forget_transaction(std::int64_t producer_id, const std::string& group_name);
   void touch(group_member& m);
   void restore_group(const std::string& name, const stored_group& s);
   bool expired(const group& g, const topic_partition& p, const committed_offset& o,
@@ -152,6 +172,8 @@ class group_coordinator {
   const io::clock& time_;
   io::random_source& random_;
   groups_map groups_;
+  std::map<std::int64_t, std::set<std::string>> transactions_;  ///< producer id -> groups it commits for
+  std::uint64_t order_ = 0;                                     ///< of the last commit
 };
 
 }  // namespace penstock::broker

@@ -25,6 +25,11 @@ class memory_journal final : public group_journal {
       for (auto& r : records) all.push_back(std::move(r));
     done(answer);
   }
+  void write_in_transaction(const std::string& group, std::vector<state_record> records, producer_identity,
+                            unique_function<void(error_code)> done) override {
+    write(group, std::move(records), std::move(done));
+  }
+  std::int32_t partition_of(const std::string&) const override { return 0; }
   std::vector<state_record> all;
   std::vector<unique_function<void(error_code)>> held;
   error_code answer = error_code::none;

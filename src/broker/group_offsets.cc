@@ -38,13 +38,16 @@ void group_coordinator::commit(const std::string& name, const member_identity& w
   }
   std::vector<state_record> records;
   records.reserve(offsets.size());
-  for (const auto& [where, value] : offsets)
+  ++order_;
+  for (auto& [where, value] : offsets) {
+    value.order = order_;
     records.push_back({encode(offset_key{name, where.first, where.second}), encode(value)});
+  }
   journal_.write(name, std::move(records),
                  [this, name, offsets = std::move(offsets), done = std::move(done)](error_code e) mutable {
                    if (e == error_code::none) {
                      group& target = find_or_make(name);
-                     for (auto& [where, value] : offsets) target.offsets[where] = std::move(value);
+                     for (auto& [where, value] : offsets) apply(target, where, std::move(value));
                    }
                    done(e);
                  });
@@ -92,6 +95,8 @@ void group_coordinator::remove_group(const std::string& name, unique_function<vo
 void group_coordinator::forget_topic(const std::string& topic) {
   for (auto& [name, g] : groups_) {
     std::vector<state_record> records;
+    for (auto& [producer, pending] : g->in_transactions)
+      std::erase_if(pending, [&](const auto& o) { return o.first.first == topic; });
     for (auto it = g->offsets.begin(); it != g->offsets.end();) {
       if (it->first.first != topic) {
         ++it;
@@ -121,7 +126,7 @@ void group_coordinator::expire_offsets() {
     group& g = *it->second;
     std::vector<state_record> records;
     for (auto o = g.offsets.begin(); o != g.offsets.end();) {
-      if (!expired(g, o->first, o->second, wall_ms)) {
+      if (g.unstable(o->first) || !expired(g, o->first, o->second, wall_ms)) {
         ++o;
         continue;
       }
@@ -129,7 +134,8 @@ void group_coordinator::expire_offsets() {
       o = g.offsets.erase(o);
     }
     const bool over = g.is(group_state::empty) && g.members.empty() && g.pending.empty() &&
-                      g.offsets.empty() && g.state_ms + settings_.offsets_retention.count() <= wall_ms;
+                      g.offsets.empty() && g.in_transactions.empty() &&
+                      g.state_ms + settings_.offsets_retention.count() <= wall_ms;
     if (over) records.push_back({encode(group_key{g.name()}), std::nullopt});
     const std::string name = g.name();
     it = over ? groups_.erase(it) : std::next(it);
@@ -150,6 +156,7 @@ result<> group_coordinator::restore(std::string_view key_bytes, std::optional<st
     }
     auto offset = decode_committed_offset(*value);
     if (!offset) return fail(offset.error());
+    offset->order = ++order_;
     find_or_make(k->group).offsets[{k->topic, k->partition}] = std::move(*offset);
   } else if (const auto* k2 = std::get_if<group_key>(&*key)) {
     if (!value) {

@@ -155,7 +155,7 @@ void group_coordinator::write_group(const group& g, const std::map<std::string, 
 void group_coordinator::drop_if_idle(const std::string& name) {
   const group* g = find(name);
   if (g != nullptr && g->is(group_state::empty) && g->generation == 0 && g->members.empty() &&
-      g->pending.empty() && g->offsets.empty())
+      g->pending.empty() && g->offsets.empty() && g->in_transactions.empty())
     groups_.erase(name);
 }
 

@@ -85,7 +85,7 @@ result<state_key> decode_state_key(std::string_view bytes) {
 result<committed_offset> decode_committed_offset(std::string_view bytes) {
   auto m = read_value<wire::offset_commit_value>(bytes);
   if (!m) return fail(m.error());
-  return committed_offset{m->offset, m->leader_epoch, m->metadata, m->commit_timestamp};
+  return committed_offset{m->offset, m->leader_epoch, m->metadata, m->commit_timestamp, 0};
 }
 
 result<stored_group> decode_stored_group(std::string_view bytes) {

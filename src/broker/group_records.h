@@ -37,7 +37,11 @@ struct committed_offset {
   std::int32_t leader_epoch = -1;
   std::string metadata;
   std::int64_t commit_ms = 0;
-  friend bool operator==(const committed_offset&, const committed_offset&) = default;
+  std::uint64_t order = 0;  ///< among all commits, as this process found or wrote them; not stored
+  friend bool operator==(const committed_offset& a, const committed_offset& b) noexcept {
+    return a.offset == b.offset && a.leader_epoch == b.leader_epoch && a.metadata == b.metadata &&
+           a.commit_ms == b.commit_ms;
+  }
 };
 
 struct stored_member {

@@ -206,16 +206,16 @@ TEST_F(GroupsTest, TheOffsetsTopicIsSeenAndGuarded) {
   EXPECT_EQ(it->partitions.size(), 50u);
   EXPECT_EQ(produce(*client, "__consumer_offsets", make_batch({"x"})).error_code,
             code(error_code::invalid_topic_exception));
-  const auto p = fetch(*client, fetch_request("__consumer_offsets", 0, group_partition("g", 50)));
+  const auto p = fetch(*client, fetch_request("__consumer_offsets", 0, state_partition("g", 50)));
   EXPECT_EQ(values_of(p).size(), 1u);
 }
 
 TEST(GroupPartitionTest, IsJavasHash) {
   // "g".hashCode() is 103; "grp1" 3181412; "groß" with an umlaut and a pair of surrogates below.
-  EXPECT_EQ(group_partition("g", 50), 103 % 50);
-  EXPECT_EQ(group_partition("grp1", 50), 48);
-  EXPECT_EQ(group_partition("\xc3\xa4", 1 << 20), 0xe4);
-  EXPECT_EQ(group_partition("\xf0\x9f\x98\x80", 1 << 30), (0xd83d * 31 + 0xde00) % (1 << 30));
+  EXPECT_EQ(state_partition("g", 50), 103 % 50);
+  EXPECT_EQ(state_partition("grp1", 50), 48);
+  EXPECT_EQ(state_partition("\xc3\xa4", 1 << 20), 0xe4);
+  EXPECT_EQ(state_partition("\xf0\x9f\x98\x80", 1 << 30), (0xd83d * 31 + 0xde00) % (1 << 30));
 }
 
 }  // namespace

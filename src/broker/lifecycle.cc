@@ -25,6 +25,10 @@ result<> check(const server_options& o) {
   if (o.default_partitions < 1) return bad("the default number of partitions must be at least 1");
   if (o.node_id < 0) return bad("the node id must not be negative");
   if (o.max_request_bytes < 1024) return bad("the largest request must be at least 1024 bytes");
+  if (o.transaction_version != 0 && o.transaction_version != 2)
+    return bad("the transaction version must be 0 or 2");
+  if (o.transaction_max_timeout.count() < 1)
+    return bad("the longest transaction timeout must be at least 1 ms");
   if (o.flush_interval.count() < 1) return bad("the flush interval must be at least 1 ms");
   if (!loopback(o.listen_host))
     return fail(
@@ -69,7 +73,8 @@ result<> broker_core::open() {
   ++metadata.leader_epoch;
   if (auto opened = topics.open_all(clean); !opened) return opened;
   if (auto saved = topics.save(); !saved) return saved;
-  return journal.load(groups);
+  if (auto loaded = journal.load(groups); !loaded) return loaded;
+  return transaction_log.load(transactions, !clean);
 }
 
 result<> broker_core::listen() {
@@ -83,6 +88,7 @@ result<> broker_core::listen() {
   settings.listening_on("PLAINTEXT://" + to_string(listening), "PLAINTEXT://" + to_string(advertised));
   next_offset_expiry_ = env.time->now() + offset_expiry_interval;
   arm_group_timer();
+  arm_transaction_timer();
   arm_upkeep();
   return {};
 }
@@ -100,6 +106,7 @@ void broker_core::upkeep() {
   if (env.time->now() >= next_offset_expiry_) {
     next_offset_expiry_ = env.time->now() + offset_expiry_interval;
     groups.expire_offsets();
+    transactions.expire();
   }
   auto logs = topics.open_logs();
   if (upkeep_running_ || logs.empty()) return;
@@ -122,6 +129,7 @@ void broker_core::shut_down(unique_function<void(result<>)> done) {
   stopping_ = true;
   listener_.reset();
   group_timer_.cancel();
+  transaction_timer_.cancel();
   upkeep_timer_.cancel();
   for (const auto& c : connections_) c->stop_reading();
   for (const auto& [name, t] : topics.all()) wake_all_fetches(*this, *t);

@@ -174,17 +174,17 @@ TEST_F(RecordsTest, IdempotentProducersAreHeldToTheirSequence) {
   EXPECT_EQ(send(2, 1).base_offset, 6);
 }
 
-TEST_F(RecordsTest, ATransactionalIdIsAnsweredClearly) {
-  wire::init_producer_id_request q;
-  q.transactional_id = "tx";
-  EXPECT_EQ(client->call<wire::init_producer_id_response>(q, 4).error_code,
-            code(error_code::unsupported_version));
+TEST_F(RecordsTest, TheCoordinatorOfATransactionalIdIsThisBroker) {
   wire::find_coordinator_request f;
   f.key_type = 1;
   f.coordinator_keys = {"tx"};
   const auto c = client->call<wire::find_coordinator_response>(f).coordinators.at(0);
-  EXPECT_EQ(c.error_code, code(error_code::unsupported_version));
-  EXPECT_THAT(*c.error_message, ::testing::HasSubstr("transactions"));
+  EXPECT_EQ(c.error_code, 0);
+  EXPECT_EQ(c.port, broker->endpoint().port);
+  f.key_type = 2;
+  const auto share = client->call<wire::find_coordinator_response>(f).coordinators.at(0);
+  EXPECT_EQ(share.error_code, code(error_code::unsupported_version));
+  EXPECT_THAT(*share.error_message, ::testing::HasSubstr("share groups"));
 }
 
 TEST_F(RecordsTest, WithoutAcksNothingIsAnsweredAndAnErrorClosesTheConnection) {

@@ -140,6 +140,7 @@ struct test_producer {
   std::int64_t id = -1;
   std::int16_t epoch = -1;
   std::int32_t sequence = -1;
+  bool transactional = false;
 };
 
 /// A batch of records with these values and the keys "k0", "k1", ...
@@ -152,6 +153,7 @@ inline std::string make_batch(const std::vector<std::string>& values, compressio
   o.producer_id = producer.id;
   o.producer_epoch = producer.epoch;
   o.base_sequence = producer.sequence;
+  o.transactional = producer.transactional;
   return std::string(*b.seal(o));
 }
 

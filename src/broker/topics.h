@@ -55,7 +55,10 @@ struct new_topic {
 /// Whether a topic may be called so: 1 to 249 of [a-zA-Z0-9._-], not "." or "..".
 result<> check_topic_name(std::string_view name);
 inline constexpr std::string_view offsets_topic = "__consumer_offsets";
-inline bool is_internal_topic(std::string_view name) { return name == offsets_topic; }
+inline constexpr std::string_view transactions_topic = "__transaction_state";
+inline bool is_internal_topic(std::string_view name) {
+  return name == offsets_topic || name == transactions_topic;
+}
 
 /// The topics: durable in the metadata file, their logs beside it. One thread (the server's).
 class topic_catalog {

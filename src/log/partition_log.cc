@@ -77,6 +77,11 @@ std::vector<producer_entry> partition_log::producers() const {
   return producers_.entries();
 }
 
+std::optional<producer_entry> partition_log::producer(std::int64_t producer_id) const {
+  std::lock_guard lock(append_mutex_);
+  return producers_.find(producer_id);
+}
+
 std::size_t partition_log::expire_producers() {
   std::lock_guard lock(append_mutex_);
   return producers_.expire(options_.clock->wall_ms() - config().producer_expiry.count());

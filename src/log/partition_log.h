@@ -79,9 +79,11 @@ struct append_batch {
 
 struct append_options {
   std::int32_t leader_epoch = 0;
-  /// False for batches that no client made (markers, the coordinator's own): no sequence check, state kept
-  /// all the same.
+  /// False for batches that no client made (the coordinators' own): no sequence check, state kept all the
+  /// same.
   bool check_producer = true;
+  /// The batch or marker is of a producer whose epoch is raised with each transaction (KIP-890).
+  bool epoch_of_its_own = false;
 };
 
 struct append_summary {
@@ -205,6 +207,8 @@ class partition_log {
                                                                 std::int64_t upper_bound) const;
   /// The producers with state here (DescribeProducers).
   std::vector<producer_entry> producers() const;
+  /// One of them.
+  std::optional<producer_entry> producer(std::int64_t producer_id) const;
 
   /// Reads everything and checks every checksum; for a scrub. Errors: corrupt, naming file and offset.
   result<> verify() const;

@@ -71,8 +71,9 @@ result<> partition_log::add_to_group(append_group& group, append_batch& batch,
     batch.status = append_status::too_large;
     return {};
   }
+  const auto marker = marker_of(header, bytes);
   if (options.check_producer) {
-    const auto verdict = producers_.check(header);
+    const auto verdict = producers_.check(header, marker, options.epoch_of_its_own);
     batch.status = verdict.status;
     if (verdict.status == append_status::duplicate) {
       batch.base_offset = verdict.original.first_offset();
@@ -96,7 +97,7 @@ result<> partition_log::add_to_group(append_group& group, append_batch& batch,
   }
   if (header.has_producer()) {
     group.producers_before.emplace_back(header.producer_id, producers_.find(header.producer_id));
-    if (auto aborted = producers_.update(header, marker_of(header, bytes))) group.aborted.push_back(*aborted);
+    if (auto aborted = producers_.update(header, marker)) group.aborted.push_back(*aborted);
   }
   group.pieces.push_back(bytes);
   group.items.push_back({&batch, header});

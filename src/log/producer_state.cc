@@ -11,16 +11,31 @@ namespace penstock::log {
 
 using wire::batch_header;
 
-producer_state::verdict producer_state::check(const batch_header& batch) const {
+namespace {
+
+append_status check_marker(const producer_entry& e, const batch_header& batch,
+                           const std::optional<wire::transaction_marker>& marker, bool epoch_of_its_own) {
+  if (marker && marker->coordinator_epoch < e.coordinator_epoch) return append_status::coordinator_fenced;
+  const bool open = e.transaction_first_offset >= 0;
+  const bool late =
+      epoch_of_its_own && open ? batch.producer_epoch <= e.epoch : batch.producer_epoch < e.epoch;
+  return late ? append_status::invalid_producer_epoch : append_status::appended;
+}
+
+}  // namespace
+
+producer_state::verdict producer_state::check(const batch_header& batch,
+                                              const std::optional<wire::transaction_marker>& marker,
+                                              bool epoch_of_its_own) const {
   if (!batch.has_producer()) return {};
   const auto found = producers_.find(batch.producer_id);
-  if (found == producers_.end()) return {};  // expired or never seen: any sequence is accepted
-  const producer_entry& e = found->second;
-  if (batch.control()) {
-    return {.status = batch.producer_epoch < e.epoch ? append_status::invalid_producer_epoch
-                                                     : append_status::appended,
+  if (found == producers_.end()) {  // expired or never seen
+    const bool in_the_middle = epoch_of_its_own && !batch.control() && batch.base_sequence != 0;
+    return {.status = in_the_middle ? append_status::out_of_order_sequence : append_status::appended,
             .original = {}};
   }
+  const producer_entry& e = found->second;
+  if (batch.control()) return {.status = check_marker(e, batch, marker, epoch_of_its_own), .original = {}};
   const std::int32_t first = batch.base_sequence, last = batch.last_sequence();
   if (batch.producer_epoch == e.epoch) {
     for (std::size_t i = 0; i < e.batch_count; ++i) {

@@ -40,6 +40,7 @@ enum class append_status : std::uint8_t {
   out_of_order_sequence,   ///< OUT_OF_ORDER_SEQUENCE_NUMBER; not appended, as all below
   invalid_producer_epoch,  ///< INVALID_PRODUCER_EPOCH
   invalid_txn_state,       ///< INVALID_TXN_STATE
+  coordinator_fenced,      ///< a marker of an earlier coordinator: TRANSACTION_COORDINATOR_FENCED
   too_large,               ///< larger than a segment: RECORD_LIST_TOO_LARGE
   not_written,  ///< earlier batches of the call were appended, then writing failed: KAFKA_STORAGE_ERROR
 };
@@ -84,8 +85,12 @@ class producer_state {
     producer_batch original;  ///< of a duplicate
   };
 
-  /// May this batch of a client, or this marker, be appended now? See README.md for the rules.
-  verdict check(const wire::batch_header& batch) const;
+  /// May this batch of a client, or this marker, be appended now? See README.md for the rules. With
+  /// `epoch_of_its_own` the producer's epoch is raised with each transaction (KIP-890): then a marker with
+  /// the epoch of an open transaction is a late one, of the transaction before, and a producer that is not
+  /// known here begins with sequence 0.
+  verdict check(const wire::batch_header& batch, const std::optional<wire::transaction_marker>& marker = {},
+                bool epoch_of_its_own = false) const;
   /// Notes a batch at its final offsets. `marker` is set for a control batch that ends a transaction. Returns
   /// the entry for the transaction index if that aborted a transaction with data here.
   std::optional<aborted_transaction> update(const wire::batch_header& batch,

@@ -139,12 +139,25 @@ void park(broker_core& core, const request_info& info, wire::fetch_request q,
 
 }  // namespace
 
+// Whether a read_committed fetch would find more than before in this partition: what is appended in a
+// transaction is nothing yet for it.
+static bool readable(broker_core& core, const parked_fetch& f, const partition& p) {
+  if (f.request.isolation_level != read_committed || p.log == nullptr) return true;
+  const std::int64_t stable = core.stable_end(*p.log);
+  for (const auto& t : f.request.topics) {
+    if (t.topic != p.owner->name() && t.topic_id != p.owner->record.id) continue;
+    for (const auto& want : t.partitions)
+      if (want.partition == p.index) return want.fetch_offset < stable;
+  }
+  return true;
+}
+
 void wake_fetches(broker_core& core, partition& p, std::uint64_t bytes) {
   if (p.waiting.empty()) return;
   const auto waiting = p.waiting;  // answering changes the list
   for (const auto& f : waiting) {
     f->missing -= static_cast<std::int64_t>(bytes);
-    if (f->missing <= 0 || !f->reply.slot().wanted()) answer(core, f);
+    if ((f->missing <= 0 && readable(core, *f, p)) || !f->reply.slot().wanted()) answer(core, f);
   }
 }
 

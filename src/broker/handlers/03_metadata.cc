@@ -60,7 +60,9 @@ error_code make_missing(broker_core& core, const wire::metadata_request& q) {
     if (!check_topic_name(*want.name) || !names.insert(*want.name).second) continue;
     if (!is_internal_topic(*want.name))
       missing.push_back({*want.name, partitions, {}});
-    else if (auto made = core.offsets_topic_made(); !made)
+    else if (auto made =
+                 *want.name == offsets_topic ? core.journal.topic_made() : core.transaction_log.topic_made();
+             !made)
       return core.storage_error(made.error());
   }
   return core.create_topics(missing);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // FindCoordinator (10), versions 0-6. The coordinator is always this broker.
 //
-// v1    kinds of coordinators: 0 a group's; 1 a transactional id's, 2 a share group's: not there yet, and
-// said so v3    flexible v4    several keys v5-6  as v4 (new errors, share groups)
+// v1    kinds of coordinators: 0 a group's; 1 a transactional id's; 2 a share group's: not there, and said so
+// v3    flexible
+// v4    several keys
+// v5-6  as v4 (new errors, share groups)
 #include "broker/handlers/common.h"
 
 namespace penstock::broker {
 namespace {
 
 std::optional<std::string> missing(std::int8_t kind) {
-  if (kind == 0) return std::nullopt;
-  if (kind == 1) return "transactions are not supported by this broker yet";
+  if (kind == 0 || kind == 1) return std::nullopt;
   if (kind == 2) return "share groups are not supported by this broker";
   return "unknown kind of coordinator";
 }

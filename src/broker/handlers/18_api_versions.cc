@@ -5,7 +5,9 @@
 // v3    a client says who it is; the answer may tell features
 // v4    as v3
 // A version beyond 4 is answered in version 0 with UNSUPPORTED_VERSION (KIP-511): see api_dispatch.cc.
-// No features are told: there are no transactions yet, so transaction.version is not finalised.
+// The one feature is transaction.version, supported from 0 to 2 and finalised at what the broker was started
+// with. Clients of v3 stumble over a supported feature that begins with 0 (KAFKA-17011), so they are not told
+// of it.
 #include <algorithm>
 
 #include "broker/api_dispatch.h"
@@ -25,7 +27,7 @@ bool valid_software_name(const std::string& s) {
 
 }  // namespace
 
-void handle_api_versions(broker_core&, const request_info& info, wire::api_versions_request& q,
+void handle_api_versions(broker_core& core, const request_info& info, wire::api_versions_request& q,
                          responder<wire::api_versions_response> reply) {
   wire::api_versions_response answer;
   if (info.version >= 3 &&
@@ -35,6 +37,13 @@ void handle_api_versions(broker_core&, const request_info& info, wire::api_versi
   }
   for (const auto& api : served_apis())
     answer.api_keys.push_back({static_cast<std::int16_t>(api.key), api.min_version, api.max_version});
+  constexpr auto feature = "transaction.version";
+  if (info.version >= 4) answer.supported_features.push_back({feature, 0, 2});
+  if (info.version >= 3) {
+    answer.finalized_features_epoch = core.leader_epoch();
+    if (const auto level = core.options.transaction_version; level > 0)
+      answer.finalized_features.push_back({feature, level, level});
+  }
   reply.send(answer);
 }
 

@@ -34,6 +34,11 @@ PENSTOCK_HANDLER(delete_topics);
 PENSTOCK_HANDLER(delete_records);
 PENSTOCK_HANDLER(init_producer_id);
 PENSTOCK_HANDLER(offset_for_leader_epoch);
+PENSTOCK_HANDLER(add_partitions_to_txn);
+PENSTOCK_HANDLER(add_offsets_to_txn);
+PENSTOCK_HANDLER(end_txn);
+PENSTOCK_HANDLER(write_txn_markers);
+PENSTOCK_HANDLER(txn_offset_commit);
 PENSTOCK_HANDLER(describe_configs);
 PENSTOCK_HANDLER(alter_configs);
 PENSTOCK_HANDLER(create_partitions);
@@ -42,6 +47,9 @@ PENSTOCK_HANDLER(incremental_alter_configs);
 PENSTOCK_HANDLER(list_partition_reassignments);
 PENSTOCK_HANDLER(offset_delete);
 PENSTOCK_HANDLER(describe_cluster);
+PENSTOCK_HANDLER(describe_producers);
+PENSTOCK_HANDLER(describe_transactions);
+PENSTOCK_HANDLER(list_transactions);
 PENSTOCK_HANDLER(describe_topic_partitions);
 
 }  // namespace penstock::broker
