@@ -179,11 +179,12 @@ void attempt_until_done(cluster& c, call_plan plan,
 
 result<> metadata_ask::encode(wire::writer& w, std::int16_t version) const {
   wire::metadata_request r;
-  if (topics) {
+  // Before version 4 a topic that is asked for by its name may be made: there all are asked for.
+  if (topics && (version >= 4 || topics->empty())) {
     r.topics.emplace();
     for (const auto& t : *topics) r.topics->push_back({{}, t});
   }
-  r.allow_auto_topic_creation = version < 4;  // older ones cannot say no
+  r.allow_auto_topic_creation = version < 4;
   return r.encode(w, version);
 }
 

@@ -133,7 +133,7 @@ class gathering : public std::enable_shared_from_this<gathering<T>> {
   done_with<each<T>> done_;
 };
 
-/// Metadata as an admin client asks for them: never makes a topic where the broker can be told so.
+/// Metadata as an admin client asks for them: never makes a topic. Older brokers answer with all topics.
 struct metadata_ask {
   static constexpr auto key = wire::metadata_request::key;
   static constexpr std::int16_t min_version = 1;

@@ -154,6 +154,23 @@ TEST_F(an_admin, reads_topics_page_by_page) {
   EXPECT_EQ(seen->at(1)->partitions[1].partition, 1);
 }
 
+// Before version 4 of Metadata a broker may make a topic because somebody asked for it.
+TEST_F(an_admin, makes_no_topic_by_asking_for_it) {
+  kafka.limit(api_key::describe_topic_partitions, -1, -1);
+  kafka.limit(api_key::metadata, 0, 3);
+  kafka.always(api_key::metadata, [](const seen_request& r) {
+    const auto names = r.as<wire::metadata_request>().topics;
+    EXPECT_TRUE(!names || names->empty()) << "asked by name";
+    return reaction();
+  });
+  auto seen = run<each<kafka::topic_info>>([&](auto done) {
+    admin->describe_topics({"t", "x"}, std::move(done));
+  });
+  ASSERT_TRUE(seen) << seen.error().message();
+  EXPECT_TRUE(seen->at(0));
+  EXPECT_EQ(seen->at(1).error().kind(), errc::not_found);
+}
+
 TEST_F(an_admin, asks_older_brokers_for_metadata_instead) {
   kafka.limit(api_key::describe_topic_partitions, -1, -1);
   kafka.limit(api_key::describe_cluster, -1, -1);

@@ -228,6 +228,8 @@ void admin_client::describe_by_metadata(std::vector<std::string> names, done_wit
                [names, done = std::move(done)](result<wire::metadata_response> r) mutable {
                  if (!r) return done(fail(r.error()));
                  std::map<std::string, result<topic_info>> found;
+                 for (const auto& n : names)
+                   found.insert_or_assign(n, fail(errc::not_found, title(n) + " does not exist"));
                  for (const auto& t : r->topics) {
                    const auto name = t.name.value_or(std::string());
                    auto info = info_of(t, name);

@@ -98,8 +98,9 @@ TEST_F(the_admin, gives_each_topic_its_own_result) {
   const auto brokers = a->describe_cluster();
   ASSERT_TRUE(brokers);
   const auto id = brokers->brokers.at(0).id;
-  ASSERT_TRUE(a->create_topics(
-      {{.name = one, .assignment = {{id}, {id}}}, {.name = two, .partitions = 3, .replication_factor = 1}}));
+  const auto made = a->create_topics(
+      {{.name = one, .assignment = {{id}, {id}}}, {.name = two, .partitions = 3, .replication_factor = 1}});
+  ASSERT_TRUE(made) << made.error().message();
   ASSERT_TRUE(a->await_topics({one, two}, 15s));
   const auto seen = a->describe_topics({one, name("none"), two});
   ASSERT_FALSE(seen);
@@ -283,7 +284,7 @@ TEST_F(the_admin, keeps_users_and_quotas) {
 
 TEST_F(the_admin, looks_after_transactions) {
   const auto t = topic(1), id = name("tx");
-  produce(t, 3);
+  produce(t, 3, !there(a->describe_producers({{t, 0}})));
   if (const auto producers = a->describe_producers({{t, 0}, {t, 7}}); producers.each()[0]) {
     ASSERT_THAT(*producers.each()[0], SizeIs(1));
     EXPECT_EQ(producers.each()[0]->front().last_sequence, 2);
