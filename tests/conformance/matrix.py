@@ -40,7 +40,7 @@ Written by the tests (`tests/conformance/matrix.py`, part of `./dev test --all`)
 different codecs or assignors, that ran against the embedded broker and against each of these versions of Apache Kafka,
 from Maven Central, on loopback. In most of them kcat (librdkafka) is the other side: what one writes the other reads.
 
-- **yes**: passed. **no**: failed; then the sentence below the table says what is known.
+- **yes**: passed. **no**: failed.
 - **-**: that version of Kafka does not have the feature. **own**: needs our own broker, to kill it for example.
 - **skip**: a program that it needs was missing where the tests ran.
 
@@ -100,6 +100,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("versions", nargs="*", default=[], help="default: all")
     parser.add_argument("--penstock", default=os.environ.get("PENSTOCK") or str(ROOT / "build/dev/penstock"))
+    parser.add_argument("--keep", metavar="DIR", help="where verdicts are kept: those of versions that are not run now "
+                        "are taken from there")
     parser.add_argument("--at-once", type=int, default=2, help="brokers at a time")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--check", metavar="FILE")
@@ -113,6 +115,9 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory(prefix="penstock-matrix-") as name, \
             concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
+        if args.keep:
+            name = args.keep
+            Path(name).mkdir(parents=True, exist_ok=True)
         running = [pool.submit(run, version, os.path.abspath(args.penstock), Path(name)) for version in versions]
         for future in concurrent.futures.as_completed(running):
             version, rows, said, seconds = future.result()
@@ -124,7 +129,8 @@ def main() -> int:
                   flush=True)
             if counts["failed"] or not rows:
                 print(said, flush=True)
-    text = table(results)
+        kept = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")}
+    text = table({v: results.get(v) or kept[v] for v in (OURS, *kafka_versions.TESTED) if v in results or v in kept})
     if args.write:
         Path(args.write).parent.mkdir(parents=True, exist_ok=True)
         Path(args.write).write_text(text, encoding="utf-8")
