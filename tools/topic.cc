@@ -83,8 +83,9 @@ result<> describe(const options& o) {
     if (topic.internal) out += "  internal";
     out += '\n';
     const auto configs = admin->describe_configs(kafka::config_resource::topic, topic.name);
-    if (!configs) return fail(configs.error());
-    for (const auto& entry : *configs) {
+    const bool too_old = !configs && configs.error().kind() == errc::unsupported;  // Kafka 0.10 tells none
+    if (!configs && !too_old) return fail(configs.error());
+    for (const auto& entry : too_old ? std::vector<kafka::config_entry>() : *configs) {
       if (!entry.is_default && entry.value) out += fmt::format("  {}={}\n", entry.name, *entry.value);
     }
     if (const auto done = describe_partitions(*admin, topic, out); !done) return done;

@@ -15,6 +15,7 @@ SINCE = {
     "headers": "0.11",
     "transaction": "0.11",
     "idempotent": "0.11",
+    "names_what_is_not_there": "0.11",  # older brokers make a topic that is asked for
     "administers_groups": "1.1",  # deletes one (KIP-229)
     "administers_topics": "2.3",  # changes single configs (KIP-339)
 }

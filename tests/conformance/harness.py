@@ -403,6 +403,11 @@ class Stage:
         """What the command line needs to write to this broker: Kafka 0.10 knows no producer ids."""
         return [] if self.has("0.11") else ["-X", "enable.idempotence=false"]
 
+    @property
+    def patient(self) -> list[str]:
+        """What the command line needs to sit out a restart of this broker, which may take longer than a person waits."""
+        return [] if isinstance(self.broker, Penstock) else ["-X", "default.api.timeout.ms=180000"]
+
     def run(self, command: list, stdin: bytes = b"", seconds: float = SECONDS, status: int | None = 0,
             env: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
         """Runs a program to its end; fails unless it ends with that status."""

@@ -47,13 +47,14 @@ from Maven Central, on loopback. In most of them kcat (librdkafka) is the other 
 """
 
 
-def run(version: str, penstock: str, directory: Path) -> tuple[str, list[dict], str, float]:
+def run(version: str, sections: list[str], penstock: str, directory: Path) -> tuple[str, list[dict], str, float]:
     """The verdicts against one broker, and all that was printed."""
     results = directory / f"{version}.json"
+    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
+    results.unlink(missing_ok=True)
     began = time.monotonic()
-    sections = [word for name in HEADINGS for word in ("--section", name)]
     command = [sys.executable, str(Path(__file__).with_name("clients.py")), "--penstock", penstock, "--against", version,
-               "--results", str(results), *sections]
+               "--results", str(results), *(word for name in sections for word in ("--section", name))]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, timeout=SECONDS, check=False)
@@ -61,6 +62,7 @@ def run(version: str, penstock: str, directory: Path) -> tuple[str, list[dict], 
     except subprocess.TimeoutExpired as timeout:
         said = f"{timeout.stdout or ''}\nit had not ended after {SECONDS} s"
     rows = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
+    results.write_text(json.dumps([row for row in known if row["section"] not in sections] + rows), encoding="utf-8")
     return version, rows, said, time.monotonic() - began
 
 
@@ -102,6 +104,7 @@ def main() -> int:
     parser.add_argument("--penstock", default=os.environ.get("PENSTOCK") or str(ROOT / "build/dev/penstock"))
     parser.add_argument("--keep", metavar="DIR", help="where verdicts are kept: those of versions that are not run now "
                         "are taken from there")
+    parser.add_argument("--section", action="append", choices=HEADINGS, help="only these; with --keep")
     parser.add_argument("--at-once", type=int, default=2, help="brokers at a time")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--check", metavar="FILE")
@@ -111,17 +114,16 @@ def main() -> int:
         print("skipped: java, mvn or kcat is not installed")
         return SKIPPED
     versions = [v if v == OURS else kafka_versions.full(v) for v in args.versions] or [OURS, *kafka_versions.TESTED]
-    results: dict[str, list[dict]] = {version: [] for version in versions}
     failed = 0
     with tempfile.TemporaryDirectory(prefix="penstock-matrix-") as name, \
             concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
         if args.keep:
             name = args.keep
             Path(name).mkdir(parents=True, exist_ok=True)
-        running = [pool.submit(run, version, os.path.abspath(args.penstock), Path(name)) for version in versions]
+        sections = args.section or list(HEADINGS)
+        running = [pool.submit(run, version, sections, os.path.abspath(args.penstock), Path(name)) for version in versions]
         for future in concurrent.futures.as_completed(running):
             version, rows, said, seconds = future.result()
-            results[version] = rows
             counts = {verdict: sum(row["verdict"] == verdict for row in rows)
                       for verdict in ("passed", "failed", "not available", "skipped")}
             failed += counts["failed"] + (not rows)
@@ -130,7 +132,7 @@ def main() -> int:
             if counts["failed"] or not rows:
                 print(said, flush=True)
         kept = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")}
-    text = table({v: results.get(v) or kept[v] for v in (OURS, *kafka_versions.TESTED) if v in results or v in kept})
+    text = table({version: kept[version] for version in (OURS, *kafka_versions.TESTED) if version in kept})
     if args.write:
         Path(args.write).parent.mkdir(parents=True, exist_ok=True)
         Path(args.write).write_text(text, encoding="utf-8")

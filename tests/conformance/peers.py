@@ -161,7 +161,7 @@ class Member:
     @staticmethod
     def cli(t: Stage, group: str, topic: str, *options: str) -> "Member":
         return Member(t.start([t.penstock, "consume", "--brokers", t.address, "--topic", topic, "--group", group,
-                               "--from-beginning", "--format", FORMAT, *options]))
+                               "--from-beginning", "--format", FORMAT, *t.patient, *options]))
 
     @property
     def records(self) -> list[Record]:

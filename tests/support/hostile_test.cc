@@ -98,6 +98,14 @@ class a_hostile_broker : public ::testing::TestWithParam<std::uint64_t> {
     well &= in_time("delete_group", [&] { return a->delete_group("other"); });
     well &= in_time("list_offsets", [&] { return a->list_offsets({tp}, kafka::latest_offset); });
     well &= in_time("delete_records", [&] { return a->delete_records({{tp, 0}}); });
+    // Not every broker has these.
+    in_time("describe_acls", [&] { return a->describe_acls(); });
+    in_time("describe_scram_users", [&] { return a->describe_scram_users(); });
+    in_time("describe_client_quotas", [&] { return a->describe_client_quotas(); });
+    in_time("describe_log_dirs", [&] { return a->describe_log_dirs(); });
+    in_time("elect_leaders", [&] { return a->elect_leaders(kafka::election::preferred, {tp}); });
+    in_time("list_reassignments", [&] { return a->list_reassignments({tp}); });
+    in_time("delete_group_offsets", [&] { return a->delete_group_offsets("other", {tp}); });
     return well;
   }
   bool produce(const std::string& topic) {
