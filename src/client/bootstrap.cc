@@ -3,8 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
+#include "client/sasl.h"
 #include "client/setting.h"
 
 namespace penstock::client {
@@ -40,22 +39,13 @@ result<std::vector<io::endpoint>> parse_bootstrap_servers(std::string_view text)
 
 namespace {
 
-// Security that is not there yet, or nothing.
-std::optional<std::string> missing_security(const kafka::security_settings& s) {
-  if (s.protocol != kafka::security_protocol::plaintext)
-    return "security.protocol: only plaintext is supported in this version, not TLS or SASL";
-  if (!s.sasl_mechanism.empty() || !s.sasl_username.empty())
-    return "sasl.mechanism: SASL is not supported in this version";
-  return std::nullopt;
-}
-
-// The table's checks and `more`; what is not supported is told only when all else is right.
+// The table's checks and `more`; what SASL lacks is told only when all else is right.
 template <typename Settings>
 result<> validate_all(Settings s, std::vector<std::string> more) {
   auto problems = check_values(view_of(s));
   problems.insert(problems.end(), more.begin(), more.end());
   if (auto valid = settings_result(problems); !valid) return valid;
-  if (const auto missing = missing_security(s.connection.security)) return fail(errc::unsupported, *missing);
+  if (auto valid = validate_sasl(s.connection.security); !valid) return valid;
   return {};
 }
 

@@ -15,8 +15,7 @@ namespace penstock::client {
 /// "host:port,host:port"; spaces around the commas do not matter. errc::invalid_argument names the bad part.
 result<std::vector<io::endpoint>> parse_bootstrap_servers(std::string_view text);
 
-/// errc::invalid_argument names every setting that is wrong; errc::unsupported for security that is not there
-/// yet.
+/// errc::invalid_argument names every setting that is wrong.
 result<> validate(const kafka::connection_settings& s);
 result<> validate(const kafka::admin_settings& s);
 result<> validate(const kafka::producer_settings& s);

@@ -12,6 +12,14 @@ namespace {
 // Bootstrap addresses are brokers with numbers below this until metadata tells who they are.
 constexpr std::int32_t first_bootstrap_id = -1000;
 
+/// Whether a broker does not let us in, or we do not trust it.
+bool is_refusal(const error& why) {
+  if (why.kind() == errc::authentication) return true;
+  const auto code = static_cast<wire::error_code>(why.kafka_code());
+  return code == wire::error_code::sasl_authentication_failed ||
+         code == wire::error_code::unsupported_sasl_mechanism || code == wire::error_code::illegal_sasl_state;
+}
+
 }  // namespace
 
 // One connection, or the wish for one.
@@ -41,7 +49,14 @@ result<std::unique_ptr<cluster>> cluster::create(io::event_loop& loop, std::stri
   auto bootstrap = parse_bootstrap_servers(bootstrap_servers);
   if (!bootstrap) return fail(bootstrap.error());
   if (auto valid = validate(settings); !valid) return fail(valid.error());
-  return std::unique_ptr<cluster>(new cluster(loop, std::move(*bootstrap), std::move(settings), random));
+  auto tls = make_tls(settings.security);
+  if (!tls) return fail(tls.error());
+  auto login = make_sasl_login(loop, settings.security, random);
+  if (!login) return fail(login.error());
+  std::unique_ptr<cluster> made(new cluster(loop, std::move(*bootstrap), std::move(settings), random));
+  made->tls_ = std::move(*tls);
+  made->login_ = std::move(*login);
+  return made;
 }
 
 cluster::cluster(io::event_loop& loop, std::vector<io::endpoint> bootstrap,
@@ -179,16 +194,36 @@ void cluster::open(node& n) {
   io::connect(loop_, n.address, settings_.connect_timeout,
               [this, alive = std::weak_ptr<void>(alive_), serial = n.serial](auto stream) {
                 if (alive.expired()) return;
-                if (auto* opened_node = find_node(serial)) opened(*opened_node, std::move(stream));
+                auto* opened_node = find_node(serial);
+                if (opened_node == nullptr) return;
+                if (stream && tls_ != nullptr) return secure(*opened_node, std::move(*stream));
+                opened(*opened_node, std::move(stream));
               });
+}
+
+void cluster::secure(node& n, std::unique_ptr<io::stream> stream) {
+  io::start_tls(loop_, std::move(stream), tls_, n.address, settings_.connect_timeout,
+                [this, alive = std::weak_ptr<void>(alive_), serial = n.serial](auto secured) {
+                  if (alive.expired()) return;
+                  if (auto* opened_node = find_node(serial)) opened(*opened_node, std::move(secured));
+                });
 }
 
 void cluster::opened(node& n, result<std::unique_ptr<io::stream>> stream) {
   n.connecting = false;
-  if (!stream) return lost(n, error(stream.error().kind(), stream.error().message(), recovery::retriable));
+  if (!stream) {
+    const auto& why = stream.error();
+    const bool refused = why.kind() == errc::authentication;
+    return lost(n, error(why.kind(), why.message(), refused ? recovery::fatal : recovery::retriable));
+  }
   n.connection = std::make_shared<client::connection>(
       loop_, std::move(*stream), buffers_,
-      connection_options{settings_.client_id, settings_.request_timeout, settings_.max_response_bytes});
+      connection_options{.client_id = settings_.client_id,
+                         .request_timeout = settings_.request_timeout,
+                         .max_response_bytes = settings_.max_response_bytes,
+                         .login = login_.get(),
+                         .host = n.address.host,
+                         .random = &random_});
   n.connection->start(
       [this, serial = n.serial] {
         if (auto* ready_node = find_node(serial)) ready(*ready_node);
@@ -200,6 +235,7 @@ void cluster::opened(node& n, result<std::unique_ptr<io::stream>> stream) {
 
 void cluster::ready(node& n) {
   n.wait.reset();
+  refusal_.reset();
   if (n.connection->features_epoch() >= features_epoch_) {
     features_epoch_ = n.connection->features_epoch();
     features_ = n.connection->features();
@@ -215,6 +251,7 @@ std::int16_t cluster::feature_level(std::string_view feature) const {
 }
 
 void cluster::lost(node& n, const error& why) {
+  if (is_refusal(why)) refusal_ = why;
   n.connection.reset();
   n.not_before = now() + n.wait.next(random_);
   const bool known = n.key.broker >= 0;

@@ -23,9 +23,11 @@
 #include "client/buffer_pool.h"
 #include "client/connection.h"
 #include "client/metadata.h"
+#include "client/sasl.h"
 #include "io/event_loop.h"
 #include "io/random.h"
 #include "io/stream.h"
+#include "io/tls.h"
 
 namespace penstock::client {
 
@@ -104,6 +106,10 @@ class cluster {
   /// "host:port" of a broker, for messages.
   std::string describe(std::int32_t broker) const;
 
+  /// Why brokers do not let us in (a certificate, a password), since the latest attempt failed with that:
+  /// what waits for brokers need not wait longer.
+  const std::optional<error>& refusal() const noexcept { return refusal_; }
+
   /// Expires with the cluster: for operations that wait on the loop by themselves.
   std::weak_ptr<void> alive() const noexcept { return alive_; }
 
@@ -140,6 +146,7 @@ class cluster {
   std::int32_t resolve(std::int32_t broker, client::channel channel);
   std::int32_t pick_any();
   void open(node& n);
+  void secure(node& n, std::unique_ptr<io::stream> stream);
   void opened(node& n, result<std::unique_ptr<io::stream>> stream);
   void ready(node& n);
   void lost(node& n, const error& why);
@@ -156,6 +163,9 @@ class cluster {
   std::vector<io::endpoint> bootstrap_;
   kafka::connection_settings settings_;
   io::random_source& random_;
+  std::shared_ptr<const io::tls_context> tls_;  // with TLS
+  std::unique_ptr<sasl_login> login_;           // with SASL
+  std::optional<error> refusal_;
   buffer_pool buffers_;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 

@@ -67,9 +67,9 @@ TEST(settings, are_checked) {
   p.idempotence = true;
   EXPECT_FALSE(validate(p));
   kafka::connection_settings c;
-  c.security.protocol = kafka::security_protocol::ssl;
+  c.security.protocol = kafka::security_protocol::sasl_ssl;
   ASSERT_FALSE(validate(c));
-  EXPECT_EQ(validate(c).error().kind(), errc::unsupported);
+  EXPECT_EQ(validate(c).error().kind(), errc::invalid_argument);
   kafka::consumer_settings s{.bootstrap_servers = "a:1"};
   s.heartbeat_interval = s.session_timeout;
   EXPECT_FALSE(validate(s));

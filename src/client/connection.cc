@@ -21,11 +21,6 @@ constexpr std::chrono::milliseconds second_look{10};
 // How much is read in one turn of the loop before others get theirs.
 constexpr std::size_t read_turn = std::size_t{4} << 20;
 
-error cut_off(const std::string& peer, const error& why) {
-  return {why.kind() == errc::cancelled ? errc::closed : why.kind(),
-          fmt::format("the connection to {} broke: {}", peer, why.message()), recovery::retriable};
-}
-
 }  // namespace
 
 connection::connection(io::event_loop& loop, std::unique_ptr<io::stream> stream, buffer_pool& buffers,
@@ -35,6 +30,7 @@ connection::connection(io::event_loop& loop, std::unique_ptr<io::stream> stream,
       buffers_(buffers),
       options_(std::move(options)),
       peer_(stream_->peer()),
+      session_timer_(loop),
       deadline_timer_(loop) {}
 
 connection::~connection() = default;
@@ -89,6 +85,7 @@ void connection::versions_arrived(result<incoming> in) {
   }
   features_epoch_ = response.finalized_features_epoch;
   for (auto& f : response.finalized_features) features_.emplace_back(std::move(f.name), f.max_version_level);
+  if (options_.login != nullptr) return authenticate();
   state_ = state::ready;
   if (ready_) std::exchange(ready_, nullptr)();
 }
@@ -110,6 +107,8 @@ void connection::send(outgoing out) {
         std::move(out.done),
         error(errc::unsupported, fmt::format("{} has no version of {} between {} and {}", peer_,
                                              wire::to_string(out.key), out.min_version, out.max_version)));
+  if (!paused_ && session_ends_ <= loop_.time().now()) end_session();
+  if (paused_) return held_.push_back(std::move(out));
   write(std::move(out), version);
 }
 
@@ -167,7 +166,7 @@ void connection::flush() {
     auto finished = std::exchange(self->writing_, {});
     for (auto& f : finished) f(r);
     if (self->state_ == state::closed) return;
-    if (!r) return self->break_off(cut_off(self->peer_, r.error()));
+    if (!r) return self->break_off(self->lost_because(r.error()));
     self->flush();
   });
 }
@@ -184,7 +183,7 @@ void connection::read() {
 void connection::arrived(result<std::size_t> n) {
   // After each piece, whatever else has arrived is taken without going back to the loop.
   for (std::size_t taken = 0; state_ != state::closed;) {
-    if (!n) return break_off(cut_off(peer_, n.error()));
+    if (!n) return break_off(lost_because(n.error()));
     if (*n == 0) return read();
     consume(*n);
     taken += *n;
@@ -212,9 +211,10 @@ void connection::take_frames_from_head() {
   std::size_t at = 0;
   while (state_ != state::closed && head_used_ - at >= sizeof(std::int32_t)) {
     const auto size = base::load_be<std::int32_t>(head_.data() + at);
-    if (size < 4 || static_cast<std::uint32_t>(size) > options_.max_response_bytes)
+    const bool raw = !waiting_.empty() && waiting_.front().raw;
+    if (size < (raw ? 0 : 4) || static_cast<std::uint32_t>(size) > frame_limit())
       return break_off({errc::corrupt, fmt::format("{} sent a frame of {} bytes; at most {} are taken", peer_,
-                                                   size, options_.max_response_bytes)});
+                                                   size, frame_limit())});
     const auto whole = static_cast<std::size_t>(size);
     const std::size_t here = std::min(whole, head_used_ - at - sizeof(std::int32_t));
     if (here < whole && whole + sizeof(std::int32_t) <= head_.size()) break;  // the rest fits in here too
@@ -235,6 +235,11 @@ void connection::take_frames_from_head() {
 
 void connection::dispatch(const base::shared_buffer& frame, std::size_t size) {
   wire::reader body(bytes_view(frame.data(), size));
+  if (!waiting_.empty() && waiting_.front().raw) {
+    auto request = std::move(waiting_.front());
+    waiting_.pop_front();
+    return request.done(incoming{body, 0, frame, peer_});
+  }
   wire::reader peek = body;
   const auto correlation = peek.integer<std::int32_t>();
   if (waiting_.empty() || waiting_.front().correlation_id != correlation)
@@ -266,8 +271,11 @@ void connection::break_off(const error& why) {
   stream_->close();
   deadline_timer_.cancel();
   outbox_.clear();
+  session_timer_.cancel();
   for (auto& p : take_unanswered()) p.done(fail(reason));
   for (auto& f : std::exchange(written_, {})) f(fail(reason));
+  for (auto& h : std::exchange(held_, {})) h.done(fail(reason));
+  authenticator_.reset();
   ready_ = nullptr;
   if (lost_) std::exchange(lost_, nullptr)(reason);
 }
@@ -278,8 +286,11 @@ void connection::close(const error& why) {
   stream_->close();
   deadline_timer_.cancel();
   outbox_.clear();
+  session_timer_.cancel();
+  authenticator_.reset();
   ready_ = nullptr;
   lost_ = nullptr;
+  for (auto& h : std::exchange(held_, {})) fail_later(std::move(h.done), why);
   for (auto& p : take_unanswered()) {
     if (p.key != wire::api_key::api_versions) fail_later(std::move(p.done), why);
   }
@@ -290,7 +301,10 @@ void connection::abandon() {
   state_ = state::closed;
   stream_->close();
   deadline_timer_.cancel();
+  session_timer_.cancel();
+  authenticator_.reset();
   outbox_.clear();
+  held_.clear();
   waiting_.clear();
   written_.clear();
   writing_.clear();

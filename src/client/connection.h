@@ -13,8 +13,10 @@
 
 #include "base/shared_buffer.h"
 #include "base/unique_function.h"
+#include "client/authenticator.h"
 #include "client/buffer_pool.h"
 #include "io/event_loop.h"
+#include "io/random.h"
 #include "io/stream.h"
 #include "wire/api.h"
 #include "wire/messages/api_versions.h"
@@ -49,14 +51,20 @@ struct connection_options {
   std::string client_id;
   std::chrono::milliseconds request_timeout{30'000};
   std::uint32_t max_response_bytes = 256u << 20;
+  sasl_login* login = nullptr;  ///< with SASL; outlives the connection's use
+  std::string host{};           ///< the broker's name as it was dialled, for Kerberos
+  io::random_source* random = &io::random_source::system();
 };
 
 /// One connection to one broker: negotiates versions, writes requests as they come, without waiting for
 /// answers in between, and hands each answer to its request. A request that gets no answer in time closes the
 /// connection, since those behind it would wait too.
 ///
+/// With SASL it is ready once the broker has accepted us. Before the session ends it authenticates again
+/// (KIP-368): requests that come meanwhile wait and then go in their order.
+///
 /// Threads: the loop's. Held by a shared_ptr, because reads and writes under way hold it too.
-class connection : public std::enable_shared_from_this<connection> {
+class connection : public std::enable_shared_from_this<connection>, private sasl_channel {
  public:
   connection(io::event_loop& loop, std::unique_ptr<io::stream> stream, buffer_pool& buffers,
              connection_options options);
@@ -74,9 +82,9 @@ class connection : public std::enable_shared_from_this<connection> {
   void abandon();
 
   bool is_ready() const noexcept { return state_ == state::ready; }
-  std::size_t in_flight() const noexcept { return waiting_.size(); }
+  std::size_t in_flight() const noexcept { return waiting_.size() + held_.size(); }
   /// The highest version that the broker and the caller know, or -1.
-  std::int16_t pick_version(wire::api_key key, std::int16_t min, std::int16_t max) const noexcept;
+  std::int16_t pick_version(wire::api_key key, std::int16_t min, std::int16_t max) const noexcept override;
   const std::string& peer() const noexcept { return peer_; }
   /// What the broker said of the cluster's finalized features (KIP-584), and as of which epoch; -1: nothing.
   std::int64_t features_epoch() const noexcept { return features_epoch_; }
@@ -90,10 +98,22 @@ class connection : public std::enable_shared_from_this<connection> {
     std::int16_t version;
     io::instant deadline;
     unique_function<void(result<incoming>)> done;
+    bool raw = false;  // the answer has no header
   };
   struct version_range {
     std::int16_t min = -1, max = -1;
   };
+
+  void ask(outgoing out, std::int16_t version) override { write(std::move(out), version); }
+  void ask_raw(std::string_view token, unique_function<void(result<incoming>)> done) override;
+  const std::string& name() const noexcept override { return peer_; }
+  void authenticate();
+  void authenticated(result<std::chrono::milliseconds> lifetime);
+  void guard_authentication();
+  void end_session();
+  void release_held();
+  std::uint32_t frame_limit() const noexcept;
+  error lost_because(const error& why) const;
 
   void ask_versions(std::int16_t version);
   void versions_arrived(result<incoming> in);
@@ -122,6 +142,12 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<version_range> versions_;
   std::int64_t features_epoch_ = -1;
   std::vector<std::pair<std::string, std::int16_t>> features_;  // name and level
+
+  std::unique_ptr<authenticator> authenticator_;  // with SASL
+  io::timer session_timer_;                       // authenticate again, or give up
+  io::instant session_ends_ = io::instant::max();
+  bool paused_ = false;        // nothing but SASL may be sent
+  std::deque<outgoing> held_;  // what waits for that
 
   std::int32_t next_correlation_ = 1;
   std::deque<pending> waiting_;

@@ -144,6 +144,7 @@ result<std::vector<topic_partition>> consumer::impl::partitions_of(const std::st
     const bool unknown = t != nullptr && t->error == wire::error_code::unknown_topic_or_partition;
     if (unknown && (!settings.allow_auto_create_topics || loop.time().now() >= patient_until))
       return fail(errc::not_found, fmt::format("topic '{}' does not exist", topic));
+    if (cluster->refusal()) return fail(*cluster->refusal());
     if (loop.time().now() >= until)
       return fail(errc::timeout,
                   fmt::format("topic '{}': no metadata in time from {}", topic, settings.bootstrap_servers),
@@ -298,6 +299,7 @@ result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
     }
     auto taken = fetcher->poll(fetched, settings.max_poll_bytes);
     if (!taken) return fail(taken.error());
+    if (*taken == 0 && cluster->refusal()) return fail(*cluster->refusal());
     if (*taken > 0 || woken.exchange(false) || loop.time().now() >= until) return {};
     loop.run_some_until(until);
   }

@@ -72,6 +72,7 @@ struct fake_cluster::session : std::enable_shared_from_this<fake_cluster::sessio
   std::string chunk, in;
   std::deque<std::string> out;
   bool writing = false;
+  bool raw_next = false;
 };
 
 struct fake_cluster::broker {
@@ -96,13 +97,21 @@ void fake_cluster::start_broker(std::int32_t id) {
   auto& b = *brokers_.at(static_cast<std::size_t>(id));
   auto listener = io::listen(loop_, b.at, [this, id](std::unique_ptr<io::stream> stream) {
     ++accepted_;
-    auto s = std::make_shared<session>(*this, id, std::move(stream));
-    brokers_.at(static_cast<std::size_t>(id))->sessions.push_back(s);
-    s->read();
+    if (tls_ == nullptr) return accepted(id, std::move(stream));
+    io::accept_tls(loop_, std::move(stream), tls_, std::chrono::seconds(5),
+                   [this, id, alive = std::weak_ptr<void>(alive_)](auto secured) {
+                     if (!alive.expired() && secured) accepted(id, std::move(*secured));
+                   });
   });
   if (!listener) throw std::runtime_error(listener.error().message());
   b.listener = std::move(*listener);
   b.at = b.listener->local();
+}
+
+void fake_cluster::accepted(std::int32_t id, std::unique_ptr<io::stream> stream) {
+  auto s = std::make_shared<session>(*this, id, std::move(stream));
+  brokers_.at(static_cast<std::size_t>(id))->sessions.push_back(s);
+  s->read();
 }
 
 void fake_cluster::stop_broker(std::int32_t id) {
@@ -161,6 +170,13 @@ std::vector<std::string> fake_cluster::values(const std::string& topic, std::int
 }
 
 void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame) {
+  if (std::exchange(s->raw_next, false) && raw_) {
+    const auto answer = raw_(frame);
+    if (!answer) return s->stream->close();
+    std::string bytes(4, '\0');
+    base::store_be(bytes.data(), static_cast<std::int32_t>(answer->size()));
+    return s->send(bytes + *answer);
+  }
   seen_request r;
   r.broker = s->broker;
   wire::reader in(frame);
@@ -169,6 +185,7 @@ void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame
     return;
   }
   r.body = in.rest();
+  s->raw_next = r.header.key == api_key::sasl_handshake && r.header.version == 0;
   ++counts_[r.header.key];
   reaction what;
   auto& scripted = scripts_[r.header.key];

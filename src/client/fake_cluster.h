@@ -14,6 +14,7 @@
 
 #include "io/event_loop.h"
 #include "io/stream.h"
+#include "io/tls.h"
 #include "wire/api.h"
 #include "wire/error_code.h"
 #include "wire/messages/fetch.h"
@@ -81,6 +82,11 @@ class fake_cluster {
   fake_cluster(io::event_loop& loop, int brokers);
   ~fake_cluster();
 
+  /// Frames after a SaslHandshake of version 0 have no header: `f` answers them, or hangs up with nothing.
+  /// The first that gets an answer ends the authentication.
+  void on_raw_frame(std::function<std::optional<std::string>(const std::string&)> f) { raw_ = std::move(f); }
+  /// From the next connection on the brokers speak TLS.
+  void use_tls(std::shared_ptr<const io::tls_context> context) { tls_ = std::move(context); }
   std::string bootstrap() const;
   io::endpoint address(std::int32_t broker) const;
   void add_topic(const std::string& name, std::int32_t partitions);
@@ -138,7 +144,12 @@ class fake_cluster {
   std::string list_offsets(const seen_request& r);
   void serve_waiting();
 
+  void accepted(std::int32_t id, std::unique_ptr<io::stream> stream);
+
   io::event_loop& loop_;
+  std::shared_ptr<const io::tls_context> tls_;
+  std::function<std::optional<std::string>(const std::string&)> raw_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
   std::vector<std::unique_ptr<broker>> brokers_;
   std::map<std::string, std::vector<fake_partition>> topics_;
   std::map<wire::api_key, std::deque<std::function<reaction(const seen_request&)>>> scripts_;

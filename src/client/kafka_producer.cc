@@ -30,7 +30,9 @@ struct producer::impl {
   std::unique_ptr<client::cluster> cluster;
   std::unique_ptr<client::sender> sender;
   std::atomic<bool> kicked = false;
-  bool closed = false;  // under mutex
+  bool closed = false;           // under mutex
+  std::optional<error> refusal;  // under mutex: why brokers do not let us in
+  std::shared_ptr<void> alive = std::make_shared<char>();
   delivery_callback on_delivery;
   std::thread thread;
 
@@ -62,9 +64,10 @@ struct producer::impl {
                   recovery::retriable);
     if (why == client::append_status::no_metadata)
       loop.post([this, name = std::string(topic)] { sender->want_topic(name); });
-    if (changed.wait_until(lock, deadline) == std::cv_status::no_timeout ||
-        io::clock::system().now() < deadline)
-      return {};
+    const bool in_time = changed.wait_until(lock, deadline) == std::cv_status::no_timeout ||
+                         io::clock::system().now() < deadline;
+    if (why == client::append_status::no_metadata && refusal) return fail(*refusal);
+    if (in_time) return {};
     if (why == client::append_status::no_metadata)
       return fail(
           errc::timeout,
@@ -121,6 +124,13 @@ result<producer> producer::create(producer_settings settings) {
   p->sender = std::make_unique<client::sender>(*p->cluster, p->accumulator, p->settings, &p->mutex);
   p->sender->on_writable([i = p.get()] {
     { const std::lock_guard lock(i->mutex); }
+    i->changed.notify_all();
+  });
+  p->cluster->on_metadata(p->alive, [i = p.get()](const result<>&) {
+    {
+      const std::lock_guard lock(i->mutex);
+      i->refusal = i->cluster->refusal();
+    }
     i->changed.notify_all();
   });
   p->sender->on_delivery([i = p.get()](const delivery& d) {

@@ -21,8 +21,6 @@ class kafka_sink_connector final : public sink_connector {
     if (options_.topic.empty()) problems.push_back("a kafka::sink needs a .topic");
     if (options_.acks == acks::none)
       problems.push_back("a kafka::sink with acks none cannot tell whether its records arrived");
-    if (options_.connection.security.protocol != security_protocol::plaintext)
-      problems.push_back("a kafka::sink with TLS or SASL is not there yet");
   }
 
   result<> prepare(const job_info& job) override {

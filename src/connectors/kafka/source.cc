@@ -175,8 +175,6 @@ class kafka_source_connector final : public source_connector {
   void validate(std::vector<std::string>& problems) const override {
     if (options_.topics.empty()) problems.push_back("a kafka::source needs .topics");
     if (options_.watermarks.max_lag.count() < 0) problems.push_back("a kafka::source's max_lag is negative");
-    if (options_.connection.security.protocol != security_protocol::plaintext)
-      problems.push_back("a kafka::source with TLS or SASL is not there yet");
   }
 
   bool bounded() const override {
