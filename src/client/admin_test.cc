@@ -455,7 +455,7 @@ TEST_F(an_admin, complains_of_answers_that_are_left_out) {
 TEST_F(an_admin, gives_up_at_its_deadline_and_says_what_was_last) {
   kafka::connection_settings s;
   s.retry_backoff = 2ms;
-  s.default_api_timeout = 60ms;
+  s.default_api_timeout = 400ms;
   c = std::move(*cluster::create(loop, kafka.bootstrap(), s));
   admin.emplace(*c);
   answer<wire::offset_delete_request, wire::offset_delete_response>([](const auto&, const auto&) {
@@ -467,7 +467,7 @@ TEST_F(an_admin, gives_up_at_its_deadline_and_says_what_was_last) {
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().kind(), errc::timeout);
   EXPECT_THAT(gone.error().message(), HasSubstr("NOT_COORDINATOR"));
-  EXPECT_GT(asked.size(), 2U);
+  EXPECT_GE(asked.size(), 2U);
 }
 
 }  // namespace
