@@ -156,6 +156,44 @@ void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key,
   measure(name, topo, lanes, n, [&] { return out.sum() == n * copies; });
 }
 
+/// Records of a key come about every 100 ms: what pairs and sessions are made of.
+ps::keyed<std::uint64_t, click> clicks_of(ps::topology& topo, const char* name, std::int64_t n) {
+  return topo
+      .generate(name, n,
+                [](std::int64_t i) {
+                  return click{mix(static_cast<std::uint64_t>(i)) % 100'000, i / 1000};
+                })
+      .assign_timestamps(&click::ts)
+      .key_by(&click::user);
+}
+
+void process_count(std::int64_t n) {
+  struct running {
+    using output = click;
+    ps::value_state<std::int64_t> seen;
+    explicit running(ps::keyed_state<std::uint64_t>& state) : seen(state, "seen") {}
+    void process(const click& c, ps::keyed_context<std::uint64_t, click>& ctx) {
+      const std::int64_t so_far = seen.value_or(0) + 1;
+      seen.set(so_far);
+      if (so_far % 1000 == 0) ctx.emit(c);
+    }
+  };
+  total t;
+  ps::topology topo("process");
+  clicks_of(topo, "clicks", n).process<running>("running").for_each("out", [&t](const click&) { ++t.count; });
+  measure("keyed process, one value state", topo, 1, n, [&] { return t.count <= n / 1000; });
+}
+
+void interval_join(std::int64_t n) {
+  total t;
+  ps::topology topo("interval-join");
+  clicks_of(topo, "left", n / 2)
+      .interval_join(clicks_of(topo, "right", n / 2), ps::between{-100ms, 100ms})
+      .join("join", [](const click& a, const click& b) { return a.ts + b.ts; })
+      .for_each("out", [&t](std::int64_t) { ++t.count; });
+  measure("interval join, +-100 ms", topo, 1, n, [&] { return t.count >= n / 2; });
+}
+
 void json_filter(std::int64_t n) {
   std::vector<std::string> lines;
   for (int i = 0; i < 1024; ++i)
@@ -194,7 +232,11 @@ int main(int argc, char** argv) {
   if (wanted("window2")) keyed_count("keyed 1 s count, 100k int keys", size(100), 2, &click::user, second, 1);
   if (wanted("text")) keyed_count("keyed 1 s count, 100k text keys", size(20), 1, text_key, second, 1);
   if (wanted("hopping"))
-    keyed_count("keyed hopping count, 60 s / 1 s", size(2), 1, &click::user,
+    keyed_count("keyed hopping count, 60 s / 1 s", size(100), 1, &click::user,
                 ps::hopping{.size = 60s, .slide = 1s}, 60);
+  if (wanted("session"))
+    keyed_count("keyed session count, gap 50 ms", size(20), 1, &click::user, ps::session{.gap = 50ms}, 1);
+  if (wanted("process")) process_count(size(20));
+  if (wanted("interval")) interval_join(size(10));
   if (wanted("json")) json_filter(size(5));
 }

@@ -5,6 +5,7 @@
 //     using accumulator = A;                          made with A{} for each window and key
 //     void add(A& a, const T& record) const;
 //     R result(const A& a) const;
+//     void merge(A& into, const A& later) const;      for sessions; makes hopping windows fast
 //
 // An aggregator is copied to every lane.
 #pragma once
@@ -70,6 +71,11 @@ concept aggregator = std::copy_constructible<A> &&
   a.add(acc, record);
   a.result(std::as_const(acc));
 };
+/// Can take another accumulator in: sessions and hopping windows by slices need it.
+template <typename A, typename T>
+concept mergeable = requires(const A& a, accumulator_t<A, T>& into, const accumulator_t<A, T>& from) {
+  a.merge(into, from);
+};
 template <typename A, typename T>
 using aggregate_t =
     std::decay_t<decltype(std::declval<const A&>().result(std::declval<const accumulator_t<A, T>&>()))>;
@@ -84,6 +90,7 @@ struct count_aggregator {
   void add(std::int64_t& n, const T&) const {
     ++n;
   }
+  void merge(std::int64_t& n, const std::int64_t& more) const { n += more; }
   std::int64_t result(const std::int64_t& n) const { return n; }
 };
 
@@ -95,6 +102,7 @@ struct count_if_aggregator {
   void add(std::int64_t& n, const T& record) const {
     if (std::invoke(predicate, record)) ++n;
   }
+  void merge(std::int64_t& n, const std::int64_t& more) const { n += more; }
   std::int64_t result(const std::int64_t& n) const { return n; }
 };
 
@@ -110,6 +118,10 @@ struct sum_aggregator {
   template <typename V, typename T>
   void add(sum_state<V>& a, const T& record) const {
     with_field(field, record, [&](const auto& v) { a.sum += static_cast<sum_type<V>>(v); });
+  }
+  template <typename V>
+  void merge(sum_state<V>& a, const sum_state<V>& more) const {
+    a.sum += more.sum;
   }
   template <typename V>
   sum_type<V> result(const sum_state<V>& a) const {
@@ -133,6 +145,11 @@ struct mean_aggregator {
       a.sum += static_cast<sum_type<V>>(v);
       ++a.n;
     });
+  }
+  template <typename V, bool Optional>
+  void merge(mean_state<V, Optional>& a, const mean_state<V, Optional>& more) const {
+    a.sum += more.sum;
+    a.n += more.n;
   }
   template <typename V>
   double result(const mean_state<V, false>& a) const {
@@ -160,6 +177,10 @@ struct extreme_aggregator {
       if (!a.best || Better{}(v, *a.best)) a.best = v;
     });
   }
+  template <typename V, bool Optional>
+  void merge(extreme_state<V, Optional>& a, const extreme_state<V, Optional>& more) const {
+    if (more.best && (!a.best || Better{}(*more.best, *a.best))) a.best = more.best;
+  }
   template <typename V>
   V result(const extreme_state<V, false>& a) const {
     return *a.best;
@@ -170,6 +191,10 @@ struct extreme_aggregator {
   }
 };
 
+template <typename A, typename Acc>
+concept merges_as = requires(const A& a, Acc& into, const Acc& from) {
+  a.merge(into, from);
+};
 template <typename... As>
 struct all_aggregator {
   std::tuple<As...> parts;
@@ -179,6 +204,14 @@ struct all_aggregator {
   void add(std::tuple<Accs...>& a, const T& record) const {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (std::get<I>(parts).add(std::get<I>(a), record), ...);
+    }
+    (std::index_sequence_for<As...>{});
+  }
+  template <typename... Accs>
+  void merge(std::tuple<Accs...>& a, const std::tuple<Accs...>& more) const
+      requires(merges_as<As, Accs>&&...) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (std::get<I>(parts).merge(std::get<I>(a), std::get<I>(more)), ...);
     }
     (std::index_sequence_for<As...>{});
   }
@@ -202,6 +235,12 @@ struct reduce_aggregator {
     } else {
       a = record;
     }
+  }
+  /// For sessions that become one. (Hopping windows are not made from slices with it: f may not be
+  /// associative.)
+  static constexpr bool in_slices = false;
+  void merge(std::optional<T>& a, const std::optional<T>& more) const {
+    if (more) add(a, *more);
   }
   T result(const std::optional<T>& a) const { return *a; }
 };

@@ -9,7 +9,7 @@ namespace penstock {
 enum class error_policy : std::uint8_t {
   fail,            ///< the job ends with an error that names operator, topic, partition and offset
   skip_and_count,  ///< the record is dropped and counted (operator_metrics::skipped)
-  dead_letter,     ///< not there yet: validate() says so
+  dead_letter,     ///< counted as well, and written to topology::dead_letters with its origin and the error
 };
 
 }  // namespace penstock

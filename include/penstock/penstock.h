@@ -7,4 +7,5 @@
 #include <penstock/json.h>
 #include <penstock/kafka.h>
 #include <penstock/run.h>
+#include <penstock/statistics.h>
 #include <penstock/topology.h>

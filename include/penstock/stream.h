@@ -6,7 +6,6 @@
 #include <penstock/detail/chain.h>
 #include <penstock/detail/display.h>
 #include <penstock/detail/keyed_op.h>
-#include <penstock/detail/window_op.h>
 #include <penstock/format.h>
 #include <penstock/key.h>
 #include <penstock/sink.h>
@@ -28,6 +27,7 @@ template <typename K, typename T>
 class keyed;
 template <typename T>
 class broadcast_stream;
+struct between;
 
 /// The newest value of each key of a source, read to its end before any stream starts and followed from then
 /// on; there on every lane. Made by topology::global_table.
@@ -236,7 +236,11 @@ class chain {
   template <typename... Others>
   auto union_with(const Others&... others) const;
 
-  /// Two streams into one function: map, or process with process_first and process_second.
+  /// Windows over all records, not a key's: one lane does the work. Results have the key 0.
+  template <typename Window>
+  auto window_all(Window w) const;
+
+  /// Two streams into one function: process with process_first and process_second.
   template <typename Other>
   auto connect(const Other& other) const;
 
@@ -345,76 +349,9 @@ class stream : public detail::chain<detail::stream_head<T>> {
   detail::edge from() const noexcept { return this->head_.from; }
 };
 
-/// The results of windows, and the records that came too late for theirs.
-template <typename K, typename R, typename T>
-class windowed_results : public stream<window_result<K, R>> {
- public:
-  windowed_results(detail::graph& g, std::uint32_t node)
-      : stream<window_result<K, R>>(g, {node, 0}), late_(g, {node, 1}) {}
-  /// Records that no window took, and that are behind the watermark by more than the allowed lateness (S4).
-  stream<T> late() const { return late_; }
-
- private:
-  stream<T> late_;
-};
-
-/// A keyed stream cut into windows of event time.
-template <typename K, typename T, typename Window>
-class windowed {
- public:
-  windowed(detail::graph& g, std::uint32_t from, Window window) : graph_(&g), from_(from), window_(window) {}
-
-  /// One result a key and window when the watermark passes the window's end.
-  template <typename A>
-  auto aggregate(std::string name, A aggregator,
-                 std::source_location where = std::source_location::current()) const {
-    constexpr bool aggregates_it = detail::aggregator<A, T>;
-    static_assert(
-        aggregates_it,
-        "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
-        "const T&), result(const accumulator&); see <penstock/aggregate.h>");
-    if constexpr (aggregates_it) {
-      return add<A>(std::move(name), std::move(aggregator), where);
-    } else {
-      return detail::broken{};
-    }
-  }
-
-  /// f(so far, next) over the records of a key and window.
-  template <typename F>
-  auto reduce(std::string name, F f, std::source_location where = std::source_location::current()) const {
-    constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
-    static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
-    if constexpr (reduces) {
-      return add(std::move(name), detail::reduce_aggregator<T, F>{std::move(f)}, where);
-    } else {
-      return detail::broken{};
-    }
-  }
-
- private:
-  template <typename A>
-  windowed_results<K, detail::aggregate_t<A, T>, T> add(std::string name, A aggregator,
-                                                        std::source_location where) const {
-    const detail::window_shape shape = detail::shape_of(window_);
-    if (const auto problem = shape.problem(); !problem.empty())
-      graph_->add_problem(name + ": " + std::string(problem));
-    graph_->use_name({name, where});
-    detail::node n;
-    n.name = std::move(name);
-    n.label = detail::describe_window(window_) + " > aggregate";
-    n.inputs.push_back({from_, 0});
-    n.keeps_state = true;
-    n.make = [shape, aggregator = std::move(aggregator)]() -> std::unique_ptr<detail::op> {
-      return std::make_unique<detail::window_op<K, T, A>>(shape, aggregator);
-    };
-    return {*graph_, graph_->add(std::move(n))};
-  }
-
-  detail::graph* graph_;
-  std::uint32_t from_;
-  Window window_;
-};
+/// A keyed stream cut into windows; <penstock/windowed.h>.
+template <typename K, typename T, typename Window, typename Trigger, typename Evictor>
+class windowed;
 
 /// A stream grouped by a key: what has state a key begins here.
 template <typename K, typename T>
@@ -422,11 +359,10 @@ class keyed {
  public:
   keyed(detail::graph& g, std::uint32_t node) : graph_(&g), node_(node) {}
 
-  /// `tumbling{...}` or `hopping{...}`.
+  /// `tumbling{...}`, `hopping{...}`, `session{...}`, `session_by{...}`, `global_window{}`,
+  /// `count_window{...}`, or one of the first four over the wall clock: `processing_time(tumbling{...})`.
   template <typename Window>
-  windowed<K, T, Window> window(Window w) const {
-    return {*graph_, node_, w};
-  }
+  auto window(Window w) const;
 
   /// A function with state, timers and side outputs, `Fn` made on every lane as Fn(state, args...), or
   /// Fn(args...) when it has no state:
@@ -445,6 +381,48 @@ class keyed {
   /// process_second), or a stream that is broadcast (process, process_broadcast).
   template <typename Other>
   auto connect(const Other& other) const;
+
+  /// Pairs with the records of another stream that are near in time: .join, .left_join, .right_join,
+  /// .full_join.
+  template <typename Other>
+  auto interval_join(const Other& other, between b) const;
+  /// Both streams in the same windows: .window(w).join(name, f) for the pairs of each window (S10), or
+  /// .window(w).process<Out>(name, f) for its two sides.
+  template <typename Other>
+  auto co_group(const Other& other) const;
+  /// Each record with the record of `versions` that was the newest at its time: f(record, version). A result
+  /// comes when the watermark has reached the record's time; a record without a version gives none ...
+  template <typename Other, typename F>
+  auto temporal_join(detail::named name, const Other& versions, F f) const {
+    return temporal<true>(std::move(name), versions, std::move(f));
+  }
+  /// ... or f(record, null).
+  template <typename Other, typename F>
+  auto left_temporal_join(detail::named name, const Other& versions, F f) const {
+    return temporal<false>(std::move(name), versions, std::move(f));
+  }
+  /// The newest records of both streams as rows of two tables: each new row gives f(row, other row) if both
+  /// are there ...
+  template <typename Other, typename F>
+  auto table_join(detail::named name, const Other& other, F f) const {
+    return tables<false, false>(std::move(name), other, std::move(f));
+  }
+  /// ... or if this one is: f(row, const B*) ...
+  template <typename Other, typename F>
+  auto left_table_join(detail::named name, const Other& other, F f) const {
+    return tables<true, false>(std::move(name), other, std::move(f));
+  }
+  /// ... or if either is: f(const T*, const B*).
+  template <typename Other, typename F>
+  auto full_table_join(detail::named name, const Other& other, F f) const {
+    return tables<true, true>(std::move(name), other, std::move(f));
+  }
+  /// The first record of a key; those that follow it within the time are dropped. Key by what identifies a
+  /// record.
+  auto deduplicate(detail::named name, std::chrono::milliseconds within,
+                   time_domain time = time_domain::event) const;
+  /// The newest record of a key, `interval` of event time after the first that was held back.
+  auto suppress(detail::named name, std::chrono::milliseconds interval) const;
 
   detail::graph* in() const noexcept { return graph_; }
   std::uint32_t node() const noexcept { return node_; }
@@ -480,6 +458,11 @@ class keyed {
   }
 
  private:
+  template <bool Inner, typename Other, typename F>
+  auto temporal(detail::named name, const Other& versions, F f) const;
+  template <bool Left, bool Right, typename Other, typename F>
+  auto tables(detail::named name, const Other& other, F f) const;
+
   template <typename A, typename Out, typename Make>
   stream<Out> add(std::string name, A aggregator, std::source_location where) const {
     graph_->use_name({name, where});
@@ -488,6 +471,7 @@ class keyed {
     n.label = "running aggregate";
     n.inputs.push_back({node_, 0});
     n.keeps_state = true;
+    n.policy = graph_->nodes[node_].policy;
     n.make = [aggregator = std::move(aggregator)]() -> std::unique_ptr<detail::op> {
       return std::make_unique<detail::running_op<K, T, A, Out, Make>>(aggregator);
     };
@@ -501,6 +485,8 @@ class keyed {
 }  // namespace penstock
 
 #include <penstock/detail/keyed_api.h>
+#include <penstock/joins.h>
+#include <penstock/windowed.h>
 
 namespace penstock::detail {
 

@@ -31,6 +31,7 @@ struct record {
   std::optional<std::string> key{};
   std::optional<std::string> value{};  ///< nothing: a tombstone
   std::int64_t timestamp_ms = -1;
+  std::vector<std::pair<std::string, std::string>> headers{};  ///< what a sink was given
   friend bool operator==(const record&, const record&) = default;
 };
 

@@ -117,6 +117,20 @@ class topology {
     return *this;
   }
 
+  /// Where bad records go whose policy is error_policy::dead_letter: with key, value and timestamp as they
+  /// were read, and the headers penstock.operator, penstock.step, penstock.error and, at a source,
+  /// penstock.topic, penstock.partition, penstock.offset. Behind a named stream or a key the record is no
+  /// longer there as it was read: the letter then has the headers alone. Written in the epoch of the record.
+  template <sink_options Sink>
+  topology& dead_letters(std::string name, Sink sink,
+                         std::source_location where = std::source_location::current()) {
+    if (graph_->dead_letters) graph_->add_problem(name + ": a topology has one sink of dead letters");
+    graph_->use_name({name, where});
+    graph_->dead_letters_name = std::move(name);
+    graph_->dead_letters = [sink = std::move(sink)] { return sink.make_sink(); };
+    return *this;
+  }
+
   /// Every problem at once, one sentence each, with the operators' names; empty when it can run.
   std::vector<std::string> validate() const { return graph_->validate(); }
   std::string describe(describe_as form = describe_as::text) const {

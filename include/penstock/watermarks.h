@@ -12,6 +12,11 @@ namespace penstock {
 inline constexpr std::int64_t min_watermark = std::numeric_limits<std::int64_t>::min();
 inline constexpr std::int64_t max_watermark = std::numeric_limits<std::int64_t>::max();
 
+enum class time_domain : std::uint8_t {
+  event,       ///< as the records' timestamps and the watermark say
+  processing,  ///< as the wall clock says
+};
+
 /// How a source derives event time from its records (S6, S7). Each split (partition) has its own generator;
 /// the source's watermark is the minimum over its active splits.
 struct watermark_options {

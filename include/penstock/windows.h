@@ -36,6 +36,47 @@ struct hopping {
   std::chrono::milliseconds allowed_lateness{0};
 };
 
+/// Windows that go on as long as records of a key come within `gap` of each other (S3). The aggregator must
+/// be able to merge.
+struct session {
+  std::chrono::milliseconds gap;
+  std::chrono::milliseconds allowed_lateness{0};
+};
+
+/// The same with a gap for each record: gap_of(record), a duration.
+template <typename F>
+struct session_by {
+  F gap_of;
+  std::chrono::milliseconds allowed_lateness{0};
+};
+template <typename F>
+session_by(F) -> session_by<F>;
+
+/// One window a key, without an end: fires when its trigger says so.
+struct global_window {};
+
+/// The next `size` records of a key.
+struct count_window {
+  std::int64_t size;
+};
+
+/// The last `size` records of a key, at every slide-th.
+struct sliding_count {
+  std::int64_t size;
+  std::int64_t slide;
+};
+
+/// tumbling, hopping or session windows over the wall clock instead of event time. Nothing is late; at the
+/// end of the input what is open fires.
+template <typename Window>
+struct clock_window {
+  Window window;
+};
+template <typename Window>
+constexpr clock_window<Window> processing_time(Window w) {
+  return {w};
+}
+
 namespace detail {
 
 constexpr std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept {
@@ -89,6 +130,7 @@ constexpr window_shape shape_of(const hopping& w) noexcept {
 }
 std::string describe_window(const tumbling& w);
 std::string describe_window(const hopping& w);
+std::string describe_window(const session& w);
 
 }  // namespace detail
 }  // namespace penstock

@@ -57,4 +57,9 @@ std::string describe_window(const hopping& w) {
                      w.allowed_lateness);
 }
 
+std::string describe_window(const session& w) {
+  return window_text("session, gap " + duration_text(w.gap), std::chrono::milliseconds(0),
+                     w.allowed_lateness);
+}
+
 }  // namespace penstock::detail

@@ -81,6 +81,12 @@ result<> execution::prepare_sinks() {
     info.name = to.name;
     if (result<> r = plan_.sinks[n]->prepare(info); !r) return fail(r.error().with_context(to.name));
   }
+  if (graph_.dead_letters) {
+    plan_.dead_letters = graph_.dead_letters();
+    job_info info = plan_.info;
+    info.name = graph_.dead_letters_name;
+    if (result<> r = plan_.dead_letters->prepare(info); !r) return fail(r.error().with_context(info.name));
+  }
   return {};
 }
 

@@ -80,8 +80,14 @@ std::vector<std::string> graph::validate() const {
       n.sink()->validate(settings);
       for (const std::string& p : settings) found.push_back(n.name + ": " + p);
     }
-    if (policy_of(n) == error_policy::dead_letter)
-      found.push_back(n.name + ": the error policy dead_letter is not there yet; use fail or skip_and_count");
+    if (policy_of(n) == error_policy::dead_letter && !dead_letters)
+      found.push_back(n.name +
+                      ": the error policy dead_letter needs a sink: topology.dead_letters(name, sink)");
+  }
+  if (dead_letters) {
+    std::vector<std::string> settings;
+    dead_letters()->validate(settings);
+    for (const std::string& p : settings) found.push_back(dead_letters_name + ": " + p);
   }
   return found;
 }

@@ -29,6 +29,11 @@ lane::~lane() = default;
 
 result<> lane::open() {
   wall_ms_ = context_.clock.wall_ms();
+  if (plan_.dead_letters != nullptr) {
+    auto writer = plan_.dead_letters->open_writer(context_);
+    if (!writer) return penstock::fail(writer.error().with_context(plan_.graph->dead_letters_name));
+    dead_letters_ = std::move(*writer);
+  }
   make_operators();
   connect_operators();
   for (std::size_t n = 0; n < operators_.size(); ++n) {
@@ -154,7 +159,7 @@ bool lane::step(io::instant now) {
     worked = true;
   }
   worked |= step_tables(now);
-  if (tables_loaded_) {
+  if (tables_loaded_ && (dead_letters_ == nullptr || dead_letters_->ready())) {
     if (wall_ms_ >= next_wake_) worked |= step_timers();
     worked |= step_drivers(now);
   }
@@ -240,7 +245,35 @@ void lane::acknowledge(std::uint64_t epoch, std::uint64_t oldest_live) {
   if (epoch != barrier_sent_)
     return fail(error(errc::internal, "an operator answered for an epoch that is not open"));
   report_.oldest_live = std::min(report_.oldest_live, oldest_live);
-  if (--acknowledgements_due_ == 0) epochs_.report(context_.lane, std::move(report_));
+  if (--acknowledgements_due_ != 0) return;
+  if (dead_letters_ == nullptr) return epochs_.report(context_.lane, std::move(report_));
+  // After every operator's barrier: nothing of this epoch is written any more.
+  dead_letters_->flush([this](result<> r) {
+    if (!r) return fail(r.error().with_context(plan_.graph->dead_letters_name));
+    epochs_.report(context_.lane, std::move(report_));
+  });
+}
+
+void lane::dead_letter(const detail::record_origin& origin, const std::string& name, const char* step,
+                       const std::string& cause) {
+  const std::string partition = origin.from == nullptr ? "" : std::to_string(origin.from->partition);
+  const std::string offset = std::to_string(origin.offset);
+  std::vector<record_header> headers{
+      {"penstock.operator", name}, {"penstock.step", step}, {"penstock.error", cause}};
+  if (origin.from != nullptr) {
+    headers.push_back({"penstock.topic", origin.from->topic});
+    headers.push_back({"penstock.partition", partition});
+    headers.push_back({"penstock.offset", offset});
+  }
+  outgoing letter;
+  if (origin.record != nullptr) {
+    letter.key = origin.record->key;
+    letter.value = origin.record->value;
+    letter.timestamp_ms = origin.record->timestamp_ms;
+  }
+  letter.headers = headers;
+  if (result<> r = dead_letters_->write({&letter, 1}); !r)
+    fail(r.error().with_context(plan_.graph->dead_letters_name));
 }
 
 void lane::begin_commit(std::uint64_t epoch) {

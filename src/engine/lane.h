@@ -36,6 +36,7 @@ struct job_plan {
   job_info info;
   std::vector<job_source> sources;                     ///< as graph->sources
   std::vector<std::unique_ptr<sink_connector>> sinks;  ///< by node; null where there is none
+  std::unique_ptr<sink_connector> dead_letters;        ///< null where there is none
   /// By node, where its outlet is partitioned and there are several lanes: channel from * lanes + to.
   std::vector<std::vector<std::unique_ptr<exchange_channel>>> channels;
 };
@@ -69,6 +70,8 @@ class lane final : private detail::services {
   void* table(std::uint32_t node) override;
   std::int64_t processing_time() const noexcept override { return wall_ms_; }
   void wake_at(detail::op& who, std::int64_t ms) override;
+  void dead_letter(const detail::record_origin& origin, const std::string& name, const char* step,
+                   const std::string& cause) override;
 
   bool owns(std::size_t split) const noexcept { return split % plan_.info.lanes == context_.lane; }
   void make_operators();
@@ -98,6 +101,7 @@ class lane final : private detail::services {
     detail::op* who;
     std::int64_t at_ms;
   };
+  std::unique_ptr<sink_writer> dead_letters_;
   std::vector<wake> wakes_;  // few: an operator each
   std::int64_t next_wake_ = max_watermark;
   std::int64_t wall_ms_ = 0;

@@ -155,6 +155,7 @@ class topic_writer final : public sink_writer {
       if (r.key.data() != nullptr) copy.key = std::string(r.key);
       if (r.value.data() != nullptr) copy.value = std::string(r.value);
       copy.timestamp_ms = r.timestamp_ms;
+      for (const record_header& h : r.headers) copy.headers.emplace_back(h.key, h.value);
       const auto n = static_cast<std::int32_t>(to_->partitions.size());
       const auto to = copy.key ? base::partition_for_key(*copy.key, n) : 0;
       to_->partitions[static_cast<std::size_t>(to)].records.push_back({std::move(copy), id_});

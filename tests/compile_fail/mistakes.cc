@@ -39,6 +39,12 @@ struct needs_more {
   void process(const int&, auto&) {}
 };
 
+struct cannot_merge {
+  using accumulator = int;
+  void add(int& n, const int&) const { ++n; }
+  int result(const int& n) const { return n; }
+};
+
 void build(ps::topology& topo) {
   auto numbers = topo.read_elements("numbers", {1, 2, 3});
   auto flights = topo.read_elements("flights", std::vector<flight>{});
@@ -143,5 +149,24 @@ void build(ps::topology& topo) {
 #elif CASE == 27
   // says: partition_by(f): f must choose a lane, as std::size_t f(const T&, std::size_t lanes)
   numbers.partition_by([](int i) { return i; }).print("out");
+#elif CASE == 28
+  // says: aggregate(name, a): session windows merge, so a must have merge(accumulator&, const accumulator&)
+  numbers.key_by([](int i) { return i; })
+      .window(ps::session{.gap = 1s})
+      .aggregate("n", cannot_merge{})
+      .print("o");
+#elif CASE == 29
+  // says: window(w): w must be tumbling, hopping, session, session_by with a duration for each record
+  numbers.key_by([](int i) { return i; }).window(5).aggregate("n", ps::count()).print("out");
+#elif CASE == 30
+  // says: trigger(t): t must have trigger_result on_record(
+  numbers.key_by([](int i) { return i; })
+      .window(ps::tumbling{.size = 1h})
+      .trigger(5)
+      .aggregate("n", ps::count());
+#elif CASE == 31
+  // says: interval_join(...).join(name, f): f must be callable as f(const A&, const B&)
+  auto by_value = numbers.key_by([](int i) { return i; });
+  by_value.interval_join(by_value, ps::between{-1s, 1s}).join("j", [](int a) { return a; }).print("out");
 #endif
 }

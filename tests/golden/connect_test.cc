@@ -8,6 +8,7 @@
 
 #include <map>
 #include <set>
+#include <stdexcept>
 
 #include "golden.h"
 
@@ -229,6 +230,61 @@ TEST(routing, shuffle_gives_each_lane_something) {
 TEST(routing, partition_by_sends_where_it_is_told) {
   EXPECT_THAT(by_lane([](auto s) { return s.partition_by([](int i, std::size_t) { return i % 2; }); }),
               UnorderedElementsAre(std::pair(0u, 45), std::pair(1u, 45)));
+}
+
+TEST(S20_dead_letter, carries_the_record_its_origin_and_the_error) {
+  for (unsigned lanes = 1; lanes <= 2; ++lanes) {
+    topic in("in"), dead("dead");
+    in.append({.key = "k", .value = "12", .timestamp_ms = 5})
+        .append({.key = "k", .value = "x1", .timestamp_ms = 6});
+    in.append({.value = "13", .timestamp_ms = 7});
+    topology topo("t");
+    collector<int> out;
+    topo.dead_letters("dlq", dead.sink()).on_error(error_policy::dead_letter);
+    topo.read("numbers", in.source(), decimal<int>)
+        .key_by([](int i) { return i; })
+        .reduce("same", [](int, int b) { return b; })
+        .map([](int i) {
+          if (i == 13) throw std::runtime_error("unlucky");
+          return i;
+        })
+        .for_each("out", out);
+    driver d(topo, {.lanes = lanes});
+    ASSERT_EQ(problem(d.finish()), "");
+    EXPECT_THAT(out.values(), ElementsAre(12));
+    const auto letters = dead.records();
+    ASSERT_EQ(letters.size(), 2u);
+    const auto& first = letters[letters[0].key ? 0 : 1];
+    EXPECT_EQ(first.key, "k");
+    EXPECT_EQ(first.value, "x1");
+    EXPECT_EQ(first.timestamp_ms, 6);
+    std::map<std::string, std::string> headers(first.headers.begin(), first.headers.end());
+    EXPECT_EQ(headers["penstock.operator"], "numbers");
+    EXPECT_EQ(headers["penstock.topic"], "in");
+    EXPECT_EQ(headers["penstock.partition"], "0");
+    EXPECT_EQ(headers["penstock.offset"], "1");
+    EXPECT_FALSE(headers["penstock.error"].empty());
+    const auto& second = letters[letters[0].key ? 1 : 0];
+    headers = {second.headers.begin(), second.headers.end()};
+    EXPECT_EQ(headers["penstock.error"], "unlucky");
+    EXPECT_EQ(d.metrics("numbers").skipped, 1u);
+  }
+}
+
+TEST(S20_dead_letter, is_flushed_before_the_position_is_committed) {
+  topic in("in"), dead("dead");
+  auto source = in.source();
+  source.bounded = false;
+  auto sink = dead.sink();
+  sink.accept = false;
+  topology topo("t");
+  collector<int> out;
+  topo.dead_letters("dlq", sink).on_error(error_policy::dead_letter);
+  topo.read("numbers", source, decimal<int>).for_each("out", out);
+  in.append({.value = "x", .timestamp_ms = 5});
+  driver d(topo);
+  EXPECT_FALSE(d.commit());
+  EXPECT_EQ(in.committed(), std::nullopt);
 }
 
 TEST(apply, is_a_part_with_a_name) {

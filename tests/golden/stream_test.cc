@@ -273,7 +273,9 @@ TEST(topology, validate_names_every_problem_at_once) {
   EXPECT_THAT(all, HasSubstr("a window's slide must not exceed its size"));
   EXPECT_THAT(all, HasSubstr("a name is empty"));
   EXPECT_THAT(all, HasSubstr("nothing uses what it gives"));
-  EXPECT_THAT(all, HasSubstr("numbers: the error policy dead_letter is not there yet"));
+  EXPECT_THAT(
+      all,
+      HasSubstr("numbers: the error policy dead_letter needs a sink: topology.dead_letters(name, sink)"));
   EXPECT_FALSE(job::start(topo));
 }
 

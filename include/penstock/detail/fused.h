@@ -171,7 +171,7 @@ class raw_source_op final : public fused<source_op, Terminal, Steps...> {
           next(r[i], r[i].timestamp_ms < 0 ? no_timestamp : r[i].timestamp_ms);
         },
         [r](std::size_t i) {
-          return record_origin{r[i].from, r[i].offset};
+          return record_origin{r[i].from, r[i].offset, &r[i]};
         });
     done.max_timestamp = this->max_timestamp(newest);
     return done;

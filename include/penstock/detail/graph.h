@@ -81,6 +81,8 @@ class graph {
 
   std::string name;
   error_policy default_policy = error_policy::fail;
+  std::string dead_letters_name{};
+  sink_factory dead_letters{};  ///< where records go whose policy is dead_letter
   std::vector<node> nodes;
   std::vector<declared_source> sources;
 

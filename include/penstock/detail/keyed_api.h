@@ -115,6 +115,7 @@ processed<typename Fn::output> add_function(graph& g, named name, const char* la
   n.label = label;
   n.inputs = std::move(inputs);
   n.keeps_state = keeps_state;
+  n.policy = g.nodes[n.inputs.front().node].policy;
   n.make = [make = make_function<K, Fn>(std::move(args)...), sides]() -> std::unique_ptr<op> {
     return std::make_unique<Op>(make, *sides);
   };

@@ -40,6 +40,7 @@ struct op_counters {
 };
 
 class op;
+struct record_origin;
 
 /// What a lane does for its operators. Called on the lane's thread.
 class services {
@@ -60,6 +61,9 @@ class services {
   /// Has `who.on_processing_time` called once the wall clock has reached `ms`. The last call counts;
   /// max_watermark: never.
   virtual void wake_at(op& who, std::int64_t ms) = 0;
+  /// Hands a bad record to the topology's sink of dead letters, in the open epoch (S20).
+  virtual void dead_letter(const record_origin& origin, const std::string& name, const char* step,
+                           const std::string& cause) = 0;
 
  protected:
   ~services() = default;
@@ -69,6 +73,7 @@ class services {
 struct record_origin {
   const split* from = nullptr;
   std::int64_t offset = -1;
+  const raw* record = nullptr;  ///< as it was read; null behind a seam
 };
 
 /// Thrown inside a stage when a record cannot be decoded; caught where the policy is applied.

@@ -15,15 +15,6 @@
 #include <utility>
 #include <vector>
 
-namespace penstock {
-
-enum class time_domain : std::uint8_t {
-  event,       ///< as the records' timestamps and the watermark say
-  processing,  ///< as the wall clock says
-};
-
-}  // namespace penstock
-
 namespace penstock::detail {
 
 /// Grows page by page: nothing is moved, so no step takes long, and references stay.

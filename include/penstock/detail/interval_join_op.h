@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <penstock/detail/joint_op.h>
+#include <penstock/detail/state_rows.h>
+#include <penstock/windows.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace penstock::detail {
+
+/// Pairs of records of one key whose times are near each other: b.ts in [a.ts + lower, a.ts + upper] (S9). A
+/// record is late when it is behind the watermark by more than the grace. Outlet 0: results; 1 and 2: late
+/// records of either side.
+///
+/// Outer rows come out when nothing can match any more, with their own time; so that they are not late
+/// downstream, the watermark is passed on that much later.
+template <typename K, typename A, typename B, typename Out, typename Joiner, bool Left, bool Right>
+class interval_join_op final : public joint_op {
+ public:
+  interval_join_op(std::int64_t lower, std::int64_t upper, std::int64_t grace, Joiner joiner)
+      : lower_(lower), upper_(upper), grace_(grace), joiner_(std::move(joiner)) {
+    add_port(std::make_unique<typed_port<interval_join_op, keyed_batch<K, A>, 0>>(*this));
+    add_port(std::make_unique<typed_port<interval_join_op, keyed_batch<K, B>, 1>>(*this));
+    hold_ = grace_;
+    if (Left) hold_ = std::max(hold_, upper_ + grace_ + 1);
+    if (Right) hold_ = std::max(hold_, grace_ - lower_ + 1);
+  }
+
+  void connect(std::uint32_t outlet, op& consumer) override {
+    if (outlet == 0) {
+      results_.connect(consumer);
+    } else if (outlet == 1) {
+      late_left_.connect(consumer);
+    } else {
+      late_right_.connect(consumer);
+    }
+    add_downstream(consumer);
+  }
+
+  void take(std::integral_constant<std::size_t, 0>, keyed_batch<K, A>& records, bool) {
+    each(records, late_left_, [&](cell& c, const A& a, std::int64_t ts) {
+      bool matched = false;
+      for (auto& b : between(c.right, ts + lower_, ts + upper_)) {
+        join(a, b.value, std::max(ts, b.ts));
+        b.matched = matched = true;
+      }
+      keep(c.left, a, ts, matched);
+    });
+  }
+  void take(std::integral_constant<std::size_t, 1>, keyed_batch<K, B>& records, bool) {
+    each(records, late_right_, [&](cell& c, const B& b, std::int64_t ts) {
+      bool matched = false;
+      for (auto& a : between(c.left, ts - upper_, ts - lower_)) {
+        join(a.value, b, std::max(ts, a.ts));
+        a.matched = matched = true;
+      }
+      keep(c.right, b, ts, matched);
+    });
+  }
+
+  void on_watermark(watermark w) override {
+    watermark_ = std::max(watermark_, w.timestamp);
+    timer_id due{};
+    while (!stopped_ && timers_.take(watermark_ == max_watermark ? max_watermark : watermark_ - 1, due)) {
+      rows_.select_row(due.row);
+      cells_[due.row].armed = max_watermark;
+      sweep(cells_[due.row]);
+      rearm();
+      rows_.done();
+    }
+    finish_batch();
+    if (w.timestamp != max_watermark && hold_ > 0)
+      w.timestamp = std::max(min_watermark, saturating_add(w.timestamp, -hold_));
+    pass_on(w);
+  }
+
+  void on_barrier(std::uint64_t epoch) override {
+    epoch_ = epoch + 1;
+    if (rows_.empty()) first_epoch_ = 0;
+    services_->acknowledge(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
+    pass_barrier(epoch);
+  }
+
+ private:
+  template <typename V>
+  struct entry {
+    V value;
+    std::int64_t ts;
+    bool matched;
+  };
+  struct cell {
+    std::vector<entry<A>> left;  // by time
+    std::vector<entry<B>> right;
+    std::int64_t armed = max_watermark;
+  };
+
+  template <typename Records, typename Late, typename Take>
+  void each(Records& records, Late& late, Take take_one) {
+    const std::size_t n = records.size();
+    for (std::size_t i = 0; i < n && !stopped_; ++i) {
+      const std::int64_t ts = records.timestamps[i];
+      if (ts == no_timestamp) {
+        services_->fail(
+            error(errc::user, name_ + ": a record has no event time; give it one with assign_timestamps"));
+        stopped_ = true;
+        break;
+      }
+      if (saturating_add(ts, grace_) < watermark_) {
+        op_counters::add(counters_.late, 1);
+        if (late.connected()) late.add(records.values[i], ts);
+        continue;
+      }
+      rows_.select(records.keys[i], key_traits<K>::hash(records.keys[i]));
+      const row_id row = rows_.need();
+      cells_.reach(row);
+      rows_.hold(row);  // for the length of this work
+      try {
+        take_one(cells_[row], std::as_const(records.values[i]), ts);
+      } catch (...) {
+        if (!record_failed("join", {})) stopped_ = true;
+      }
+      rearm();
+      rows_.let_go(row);
+      rows_.done();
+    }
+    op_counters::add(counters_.in, n);
+    finish_batch();
+    if (first_epoch_ == 0 && !rows_.empty()) first_epoch_ = epoch_;
+  }
+
+  template <typename V>
+  struct range {
+    entry<V>*first, *last;
+    entry<V>* begin() const { return first; }
+    entry<V>* end() const { return last; }
+  };
+  template <typename V>
+  static range<V> between(std::vector<entry<V>>& all, std::int64_t from, std::int64_t to) {
+    const auto first = std::lower_bound(all.begin(), all.end(), from,
+                                        [](const entry<V>& e, std::int64_t t) { return e.ts < t; });
+    const auto last =
+        std::upper_bound(first, all.end(), to, [](std::int64_t t, const entry<V>& e) { return t < e.ts; });
+    return {all.data() + (first - all.begin()), all.data() + (last - all.begin())};
+  }
+
+  template <typename V>
+  void keep(std::vector<entry<V>>& all, const V& value, std::int64_t ts, bool matched) {
+    if (all.empty()) rows_.hold(rows_.current());
+    const auto at = std::upper_bound(all.begin(), all.end(), ts,
+                                     [](std::int64_t t, const entry<V>& e) { return t < e.ts; });
+    all.insert(at, {value, ts, matched});
+  }
+
+  void rearm() {
+    const row_id row = rows_.current();
+    cell& c = cells_[row];
+    std::int64_t wanted = max_watermark;
+    if (!c.left.empty()) wanted = std::min(wanted, saturating_add(c.left.front().ts, upper_ + grace_));
+    if (!c.right.empty()) wanted = std::min(wanted, saturating_add(c.right.front().ts, grace_ - lower_));
+    if (wanted >= c.armed) return;
+    if (c.armed != max_watermark) timers_.remove(c.armed, row);
+    timers_.add(c.armed = wanted, row);
+  }
+
+  void sweep(cell& c) {
+    drop(c.left, upper_, [&](const entry<A>& e) {
+      if constexpr (Left) {
+        if (!e.matched)
+          alone([&] { return joiner_(as_left(e.value), static_cast<const B*>(nullptr)); }, e.ts);
+      }
+    });
+    drop(c.right, -lower_, [&](const entry<B>& e) {
+      if constexpr (Right) {
+        if (!e.matched)
+          alone([&] { return joiner_(static_cast<const A*>(nullptr), as_right(e.value)); }, e.ts);
+      }
+    });
+  }
+  template <typename V, typename Gone>
+  void drop(std::vector<entry<V>>& all, std::int64_t reach, Gone gone) {
+    std::size_t n = 0;
+    while (n < all.size() &&
+           (watermark_ == max_watermark || saturating_add(all[n].ts, reach + grace_) < watermark_))
+      gone(all[n++]);
+    if (n == 0) return;
+    all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n));
+    if (all.empty()) rows_.let_go(rows_.current());
+  }
+
+  // In outer joins the side that may be missing comes as a pointer.
+  static decltype(auto) as_left(const A& a) {
+    if constexpr (Right) {
+      return &a;
+    } else {
+      return (a);
+    }
+  }
+  static decltype(auto) as_right(const B& b) {
+    if constexpr (Left) {
+      return &b;
+    } else {
+      return (b);
+    }
+  }
+  void join(const A& a, const B& b, std::int64_t ts) {
+    results_.add(joiner_(as_left(a), as_right(b)), ts);
+    ++emitted_;
+  }
+  template <typename Make>
+  void alone(Make make, std::int64_t ts) {
+    try {
+      results_.add(make(), ts);
+      ++emitted_;
+    } catch (...) {
+      if (!record_failed("join", {})) stopped_ = true;
+    }
+  }
+  void finish_batch() {
+    results_.flush();
+    late_left_.flush();
+    late_right_.flush();
+    op_counters::add(counters_.out, std::exchange(emitted_, 0));
+  }
+
+  std::int64_t lower_, upper_, grace_, hold_;
+  Joiner joiner_;
+  keyed_rows<K> rows_;
+  paged<cell> cells_;
+  timer_set timers_;
+  std::int64_t watermark_ = min_watermark;
+  std::uint64_t first_epoch_ = 0;
+  std::uint64_t emitted_ = 0;
+  bool stopped_ = false;
+  output<batch<Out>> results_;
+  output<batch<A>> late_left_;
+  output<batch<B>> late_right_;
+};
+
+}  // namespace penstock::detail
