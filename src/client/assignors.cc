@@ -2,24 +2,15 @@
 #include "client/assignors.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
-#include "wire/messages/consumer_protocol.h"
-#include "wire/reader.h"
-#include "wire/writer.h"
+#include "base/bytes.h"
 
 namespace penstock::client {
 namespace {
 
+using kafka::member_share;
 using kafka::topic_partition;
-
-// Static members come first, by their instance id, so that a restart under a new member id changes nothing.
-bool comes_before(const group_subscription& a, const group_subscription& b) {
-  if (a.instance_id.empty() != b.instance_id.empty()) return !a.instance_id.empty();
-  if (!a.instance_id.empty()) return a.instance_id < b.instance_id;
-  return a.member_id < b.member_id;
-}
 
 bool subscribes(const group_subscription& m, const std::string& topic) {
   return std::find(m.topics.begin(), m.topics.end(), topic) != m.topics.end();
@@ -27,8 +18,8 @@ bool subscribes(const group_subscription& m, const std::string& topic) {
 
 // Topic by topic: consecutive partitions to each subscriber, the first ones get one more where it does not
 // divide.
-void range(const std::vector<group_subscription>& members,
-           const std::map<std::string, std::int32_t>& partitions, group_assignment& out) {
+void range(const std::vector<group_subscription>& members, const partition_counts& partitions,
+           group_assignment& out) {
   for (const auto& [topic, count] : partitions) {
     std::vector<const group_subscription*> subscribers;
     for (const auto& m : members)
@@ -45,8 +36,8 @@ void range(const std::vector<group_subscription>& members,
 }
 
 // All partitions in order, to the members in turn, passing over those who do not want the topic.
-void round_robin(const std::vector<group_subscription>& members,
-                 const std::map<std::string, std::int32_t>& partitions, group_assignment& out) {
+void round_robin(const std::vector<group_subscription>& members, const partition_counts& partitions,
+                 group_assignment& out) {
   std::size_t turn = 0;
   for (const auto& [topic, count] : partitions) {
     const bool wanted =
@@ -59,111 +50,79 @@ void round_robin(const std::vector<group_subscription>& members,
   }
 }
 
-// Everyone keeps what he had, the rest goes to who has least, and then single partitions move from who has
-// two more than another until nobody does.
-void sticky(const std::vector<group_subscription>& members,
-            const std::map<std::string, std::int32_t>& partitions, group_assignment& out) {
-  std::map<topic_partition, const group_subscription*> owner;
-  for (const auto& m : members) {
-    for (const auto& tp : m.owned) {
-      const auto known = partitions.find(tp.topic);
-      if (known == partitions.end() || tp.partition < 0 || tp.partition >= known->second ||
-          !subscribes(m, tp.topic))
-        continue;
-      auto& o = owner[tp];
-      if (o == nullptr || o->generation < m.generation) o = &m;  // of two claims the later counts
-    }
-  }
-  std::map<const group_subscription*, std::vector<topic_partition>> has;
-  for (const auto& m : members) has[&m];
-  for (const auto& [tp, m] : owner) has[m].push_back(tp);
-
-  const auto least_of = [&](const std::string& topic) {
-    const group_subscription* least = nullptr;
-    for (const auto& m : members)
-      if (subscribes(m, topic) && (least == nullptr || has[&m].size() < has[least].size())) least = &m;
-    return least;
+// Takes away again what another member still holds: it gets it when that one has let it go. What two claim
+// with the same right is nobody's until both have.
+void hold_back_what_is_owned(const std::vector<group_subscription>& members, group_assignment& shares) {
+  std::map<topic_partition, std::vector<const group_subscription*>> owners;
+  for (const auto& m : members)
+    for (const auto& tp : m.owned) owners[tp].push_back(&m);
+  const auto may_have = [&](const std::string& id, const topic_partition& tp) {
+    const auto it = owners.find(tp);
+    if (it == owners.end()) return true;
+    const auto own =
+        std::find_if(it->second.begin(), it->second.end(), [&](const auto* m) { return m->member_id == id; });
+    return own != it->second.end() && std::none_of(it->second.begin(), it->second.end(), [&](const auto* m) {
+             return m != *own && m->generation >= (*own)->generation;
+           });
   };
-  for (const auto& [topic, count] : partitions) {
-    for (std::int32_t p = 0; p < count; ++p) {
-      if (owner.contains({topic, p})) continue;
-      if (const auto* m = least_of(topic)) has[m].push_back({topic, p});
-    }
-  }
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const auto& m : members) {
-      auto& mine = has[&m];
-      for (std::size_t i = mine.size(); i-- > 0 && !moved;) {
-        const auto* other = least_of(mine[i].topic);
-        if (other == &m || has[other].size() + 1 >= mine.size()) continue;
-        has[other].push_back(mine[i]);
-        mine.erase(mine.begin() + static_cast<std::ptrdiff_t>(i));
-        moved = true;
-      }
-    }
-  }
-  for (auto& [m, list] : has) {
-    std::sort(list.begin(), list.end());
-    out[m->member_id] = std::move(list);
-  }
+  for (auto& [member, list] : shares)
+    std::erase_if(list, [&, &id = member](const topic_partition& tp) { return !may_have(id, tp); });
 }
 
-template <typename Group>
-void group_by_topic(const std::vector<topic_partition>& partitions, std::vector<Group>& out) {
-  std::map<std::string, std::vector<std::int32_t>> by_topic;
-  for (const auto& tp : partitions) by_topic[tp.topic].push_back(tp.partition);
-  for (auto& [topic, list] : by_topic) out.push_back({topic, std::move(list)});
-}
+class builtin_assignor : public kafka::partition_assignor {
+ public:
+  explicit builtin_assignor(kafka::assignor how) : how_(how) {}
 
-// The sticky assignor's memory: {[topic, [partition]], generation}.
-std::string encode_owned(const group_subscription& s) {
-  std::string bytes;
-  wire::writer w(bytes);
-  std::vector<wire::consumer_protocol_assignment::topic_partition> topics;
-  group_by_topic(s.owned, topics);
-  w.length(topics.size(), false);
-  for (const auto& t : topics) {
-    w.string(t.topic, false);
-    w.length(t.partitions.size(), false);
-    for (const auto p : t.partitions) w.integer(p);
+  std::string_view name() const override { return protocol_name(how_); }
+  bool cooperative() const override { return how_ == kafka::assignor::cooperative_sticky; }
+
+  std::string user_data(const std::vector<std::string>& /*topics*/) override {
+    if (how_ == kafka::assignor::sticky && generation_ >= 0) return encode_sticky_memory(mine_, generation_);
+    if (how_ != kafka::assignor::cooperative_sticky) return {};
+    std::string bytes(sizeof(std::int32_t), '\0');  // for leaders that do not read version 2
+    base::store_be(bytes.data(), generation_);
+    return bytes;
   }
-  w.integer(s.generation);
-  return bytes;
-}
 
-void decode_owned(std::string_view bytes, group_subscription& s) {
-  wire::reader in(bytes);
-  std::vector<topic_partition> owned;
-  const auto topics = in.nullable_count(false).value_or(0);
-  for (std::uint32_t t = 0; t < topics && in.ok(); ++t) {
-    const std::string topic(in.nullable_string(false).value_or(std::string_view()));
-    const auto n = in.nullable_count(false).value_or(0);
-    for (std::uint32_t i = 0; i < n && in.ok(); ++i) owned.push_back({topic, in.integer<std::int32_t>()});
+  std::map<std::string, member_share> share_out(const std::vector<group_subscription>& members,
+                                                const partition_counts& partitions) override {
+    std::map<std::string, member_share> shares;
+    for (auto& [member, list] : client::share_out(how_, members, partitions))
+      shares[member].partitions = std::move(list);
+    return shares;
   }
-  if (!in.ok()) return;
-  s.owned = std::move(owned);
-  if (in.left() >= sizeof(std::int32_t)) s.generation = in.integer<std::int32_t>();
-}
 
-// Oldest form with everything that is said; readers take newer and older ones, since fields were only ever
-// appended.
-constexpr std::int16_t subscription_version = 1;
-constexpr std::int16_t assignment_version = 1;
+  void on_assignment(const member_share& mine, std::int32_t generation) override {
+    mine_ = mine.partitions;
+    generation_ = generation;
+  }
+
+ private:
+  kafka::assignor how_;
+  std::vector<topic_partition> mine_;
+  std::int32_t generation_ = -1;
+};
 
 }  // namespace
+
+bool comes_before(const group_subscription& a, const group_subscription& b) {
+  if (a.instance_id.empty() != b.instance_id.empty()) return !a.instance_id.empty();
+  if (!a.instance_id.empty()) return a.instance_id < b.instance_id;
+  return a.member_id < b.member_id;
+}
 
 std::string_view protocol_name(kafka::assignor a) noexcept {
   switch (a) {
     case kafka::assignor::range: return "range";
     case kafka::assignor::round_robin: return "roundrobin";
     case kafka::assignor::sticky: return "sticky";
+    case kafka::assignor::cooperative_sticky: return "cooperative-sticky";
   }
   return "range";
 }
 
 group_assignment share_out(kafka::assignor how, std::vector<group_subscription> members,
-                           const std::map<std::string, std::int32_t>& partitions) {
+                           const partition_counts& partitions) {
   std::sort(members.begin(), members.end(), comes_before);
   group_assignment out;
   for (const auto& m : members) out[m.member_id];
@@ -171,56 +130,28 @@ group_assignment share_out(kafka::assignor how, std::vector<group_subscription> 
   switch (how) {
     case kafka::assignor::range: range(members, partitions, out); break;
     case kafka::assignor::round_robin: round_robin(members, partitions, out); break;
-    case kafka::assignor::sticky: sticky(members, partitions, out); break;
+    case kafka::assignor::sticky: out = share_out_sticky(members, partitions); break;
+    case kafka::assignor::cooperative_sticky:
+      out = share_out_sticky(members, partitions);
+      hold_back_what_is_owned(members, out);
+      break;
   }
   return out;
 }
 
-std::string encode_subscription(kafka::assignor how, const group_subscription& s) {
-  wire::consumer_protocol_subscription message;
-  message.topics = s.topics;
-  std::sort(message.topics.begin(), message.topics.end());
-  if (how == kafka::assignor::sticky) message.user_data = encode_owned(s);
-  std::string bytes;
-  wire::writer w(bytes);
-  w.integer(subscription_version);
-  static_cast<void>(
-      message.encode(w, subscription_version));  // nothing in it can fail to be encoded but long names
-  return bytes;
+std::shared_ptr<kafka::partition_assignor> make_assignor(kafka::assignor how) {
+  return std::make_shared<builtin_assignor>(how);
 }
 
-group_subscription decode_subscription(std::string member_id, std::string instance_id,
-                                       std::string_view bytes) {
-  group_subscription s{std::move(member_id), std::move(instance_id), {}};
-  wire::reader in(bytes);
-  const auto version = in.integer<std::int16_t>();
-  wire::consumer_protocol_subscription message;
-  if (!in.ok() || version < 0 || !message.decode(in, std::min(version, message.max_version))) return s;
-  s.topics = std::move(message.topics);
-  if (message.user_data) decode_owned(*message.user_data, s);
-  return s;
-}
-
-std::string encode_assignment(const std::vector<topic_partition>& partitions) {
-  wire::consumer_protocol_assignment message;
-  group_by_topic(partitions, message.assigned_partitions);
-  std::string bytes;
-  wire::writer w(bytes);
-  w.integer(assignment_version);
-  static_cast<void>(message.encode(w, assignment_version));
-  return bytes;
-}
-
-std::vector<topic_partition> decode_assignment(std::string_view bytes) {
-  std::vector<topic_partition> all;
-  wire::reader in(bytes);
-  const auto version = in.integer<std::int16_t>();
-  wire::consumer_protocol_assignment message;
-  if (!in.ok() || version < 0 || !message.decode(in, std::min(version, message.max_version))) return all;
-  for (const auto& t : message.assigned_partitions)
-    for (const auto p : t.partitions) all.push_back({t.topic, p});
-  std::sort(all.begin(), all.end());
+std::vector<std::shared_ptr<kafka::partition_assignor>> assignors_of(const kafka::consumer_settings& s) {
+  auto all = s.own_assignors;
+  for (const auto how : s.assignors) all.push_back(make_assignor(how));
   return all;
+}
+
+bool all_cooperative(const std::vector<std::shared_ptr<kafka::partition_assignor>>& assignors) {
+  return !assignors.empty() &&
+         std::all_of(assignors.begin(), assignors.end(), [](const auto& a) { return a->cooperative(); });
 }
 
 }  // namespace penstock::client

@@ -3,6 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "client/assignors.h"
 #include "client/sasl.h"
 #include "client/setting.h"
 
@@ -77,8 +82,34 @@ result<> validate(const kafka::producer_settings& s) {
   return validate_all(s, std::move(problems));
 }
 
-result<> validate(const kafka::consumer_settings& s) {
+namespace {
+
+std::vector<std::string> wrong_assignors(const kafka::consumer_settings& s) {
   std::vector<std::string> problems;
+  const bool classic = s.group_protocol == kafka::group_protocol::classic;
+  if (classic && !s.group_remote_assignor.empty())
+    problems.push_back("group.remote.assignor is for group.protocol=consumer only");
+  if (!classic && !s.own_assignors.empty())
+    problems.push_back(
+        "with group.protocol=consumer the broker shares partitions out: an assignor of one's own is never "
+        "asked");
+  std::set<std::string_view> names;
+  for (const auto& a : s.own_assignors) {
+    if (a == nullptr || a->name().empty())
+      problems.push_back("an assignor of one's own has no name, or is null");
+    else if (!names.insert(a->name()).second)
+      problems.push_back(fmt::format("two assignors have the name '{}'", a->name()));
+  }
+  for (const auto how : s.assignors)
+    if (!names.insert(protocol_name(how)).second)
+      problems.push_back(fmt::format("partition.assignment.strategy names '{}' twice", protocol_name(how)));
+  return problems;
+}
+
+}  // namespace
+
+result<> validate(const kafka::consumer_settings& s) {
+  auto problems = wrong_assignors(s);
   if (s.heartbeat_interval >= s.session_timeout)
     problems.push_back(
         fmt::format("heartbeat.interval.ms is {}; it must be less than session.timeout.ms, which is {}",

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <set>
+#include <utility>
+
 #include "client/bootstrap.h"
 #include "wire/error_code.h"
 
@@ -285,6 +288,10 @@ void cluster::unwatch_topic(const std::string& topic) {
   metadata_.forget(topic);
 }
 
+void cluster::watch_all_topics() {
+  if (!std::exchange(watching_all_, true)) request_metadata();
+}
+
 void cluster::request_metadata() {
   if (metadata_in_flight_)
     metadata_again_ = true;
@@ -329,8 +336,11 @@ void cluster::refresh_metadata() {
   bool create = false;
   for (const auto& [topic, may_create] : watched_) create = create || (may_create && is_missing(topic));
   wire::metadata_request request;
-  request.topics.emplace();
+  const bool all = watching_all_ && !create;
+  if (watching_all_ && create) metadata_again_ = true;
+  if (!all) request.topics.emplace();
   for (const auto& [topic, may_create] : watched_) {
+    if (all) break;
     if (create && !may_create)
       metadata_again_ = true;
     else
@@ -345,15 +355,35 @@ void cluster::refresh_metadata() {
     request.allow_auto_topic_creation = create || version < 4;
     return request.encode(w, version);
   };
-  out.done = [this, alive = std::weak_ptr<void>(alive_)](result<incoming> in) {
+  out.done = [this, all, alive = std::weak_ptr<void>(alive_)](result<incoming> in) {
     if (alive.expired()) return;
     if (!in) return metadata_arrived(fail(std::move(in.error())));
     wire::metadata_response response;
     if (auto decoded = response.decode(in->body, in->version); !decoded)
       return metadata_arrived(fail(decoded.error().with_context(in->from)));
+    if (all && response.error_code == 0) name_missing_topics(response);
     metadata_arrived(std::move(response));
   };
   send(any_broker, channel::general, std::move(out));
+}
+
+// Of all topics the answer names those that exist; the others that somebody waits for, or that were there
+// before, are unknown.
+void cluster::name_missing_topics(wire::metadata_response& response) {
+  std::set<std::string, std::less<>> there;
+  for (const auto& t : response.topics)
+    if (t.name) there.insert(*t.name);
+  const auto deny = [&](const std::string& topic) {
+    if (!there.insert(topic).second) return;
+    auto& t = response.topics.emplace_back();
+    t.name = topic;
+    t.error_code = static_cast<std::int16_t>(wire::error_code::unknown_topic_or_partition);
+  };
+  for (const auto& [topic, create] : watched_) deny(topic);
+  std::vector<std::string> gone;
+  for (const auto& [topic, known] : metadata_.topics())
+    if (!there.contains(topic)) gone.push_back(topic);
+  for (const auto& topic : gone) metadata_.forget(topic);
 }
 
 void cluster::metadata_arrived(result<wire::metadata_response> response) {

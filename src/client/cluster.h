@@ -118,6 +118,8 @@ class cluster {
   /// it.
   void watch_topic(const std::string& topic, bool create = false);
   void unwatch_topic(const std::string& topic);
+  /// Keeps every topic of the cluster in the cache from now on.
+  void watch_all_topics();
   /// Asks a broker again, soon (a burst of wishes is one request; failures back off). For answers such as
   /// NOT_LEADER_OR_FOLLOWER.
   void request_metadata();
@@ -155,6 +157,7 @@ class cluster {
   void schedule_metadata();
   bool is_missing(const std::string& topic) const;
   void refresh_metadata();
+  void name_missing_topics(wire::metadata_response& response);
   void metadata_arrived(result<wire::metadata_response> response);
   void update_nodes();
   void notify_metadata(const result<>& outcome);
@@ -177,6 +180,7 @@ class cluster {
 
   metadata_cache metadata_;
   std::map<std::string, bool> watched_;  // topic -> may be created
+  bool watching_all_ = false;
   io::timer metadata_timer_;
   io::instant metadata_due_{};
   bool metadata_in_flight_ = false;

@@ -23,12 +23,22 @@ result<> consumer::impl::start() {
   f.max_buffered_bytes = settings.max_buffered_bytes;
   f.check_crcs = settings.check_crcs;
   f.reset = settings.auto_offset_reset;
+  f.rack = settings.client_rack;
   fetcher = std::make_unique<client::fetcher>(*cluster, f);
   return {};
 }
 
 result<> consumer::impl::check_open() const {
   if (closed) return fail(errc::closed, "the consumer is closed");
+  return {};
+}
+
+result<> consumer::impl::check_outside(const char* call) const {
+  if (auto open = check_open(); !open) return open;
+  if (in_callback)
+    return fail(
+        errc::invalid_argument,
+        fmt::format("{} was called from within a callback of the consumer: call it after poll", call));
   return {};
 }
 
@@ -50,7 +60,9 @@ void consumer::impl::take_partitions(const std::vector<start_position>& partitio
   for (const auto& p : partitions) {
     auto& state = assigned[p.partition];
     state = {};
-    if (p.offset == no_offset)
+    if (p.at_time)
+      fetcher->assign_at_time(p.partition, *p.at_time);
+    else if (p.offset == no_offset)
       state.wanted = no_offset;
     else
       fetcher->assign(p.partition, p.offset);
@@ -65,6 +77,15 @@ void consumer::impl::drop_partitions() {
   fetched.clear();
 }
 
+void consumer::impl::drop_partitions(const std::vector<topic_partition>& partitions) {
+  for (const auto& tp : partitions) {
+    fetcher->remove(tp);
+    assigned.erase(tp);
+    std::erase_if(leftover, [&](const auto& f) { return *f.partition == tp; });
+    std::erase_if(fetched, [&](const auto& f) { return *f.partition == tp; });
+  }
+}
+
 void consumer::impl::look_up_committed() {
   if (looking_up) return;
   std::vector<topic_partition> asked;
@@ -72,7 +93,7 @@ void consumer::impl::look_up_committed() {
     if (state.wanted) asked.push_back(tp);
   if (asked.empty()) return;
   if (settings.group_id.empty()) {
-    for (const auto& tp : asked) start_at(tp, no_offset);
+    for (const auto& tp : asked) start_at(tp, {});
     return;
   }
   looking_up = true;
@@ -87,20 +108,20 @@ void consumer::impl::look_up_committed() {
                                   if (const auto it = assigned.find(tp); it != assigned.end())
                                     it->second.wanted.reset();
                             } else {
-                              for (const auto& o : *offsets) start_at(o.partition, o.position.offset);
+                              for (const auto& o : *offsets) start_at(o.partition, o.position);
                             }
                             look_up_committed();  // for what was assigned meanwhile, or once more
                           });
 }
 
 // Begins at the committed offset, or where auto.offset.reset says if there is none.
-void consumer::impl::start_at(const topic_partition& tp, std::int64_t offset) {
+void consumer::impl::start_at(const topic_partition& tp, const offset_and_metadata& at) {
   const auto it = assigned.find(tp);
   if (it == assigned.end() || !it->second.wanted) return;
   it->second.wanted.reset();
-  if (offset >= 0) {
-    it->second.committed = offset;
-    fetcher->assign(tp, offset);
+  if (at.offset >= 0) {
+    it->second.committed = at.offset;
+    fetcher->assign(tp, at.offset, 0, at.leader_epoch);
   } else if (settings.auto_offset_reset == offset_reset::none) {
     errors.push_back(
         {errc::not_found, fmt::format("group '{}' has no committed offset for {}, and auto.offset.reset "
@@ -153,139 +174,25 @@ result<std::vector<topic_partition>> consumer::impl::partitions_of(const std::st
   }
 }
 
-// The group.
-
-result<> consumer::impl::subscribe(std::vector<std::string> topics, rebalance_listener l) {
-  if (auto possible = check_group(); !possible) return possible;
-  if (topics.empty()) return fail(errc::invalid_argument, "subscribe names no topic");
-  leave_group();
-  drop_partitions();
-  listener = std::move(l);
-  auto started = client::group_session::start(settings, std::move(topics), [this] { loop.post([] {}); });
-  if (!started) return fail(started.error());
-  group = std::move(*started);
-  return {};
-}
-
-void consumer::impl::leave_group() {
-  if (!group) return;
-  if (listener.revoked && !assigned.empty()) {
-    std::vector<topic_partition> all;
-    for (const auto& [tp, state] : assigned) all.push_back(tp);
-    listener.revoked(all);
-  }
-  group->leave(std::chrono::seconds(3));
-  group.reset();
-  group_failure.reset();
-  generation = {};
-}
-
-result<> consumer::impl::handle(client::group_event event) {
-  std::vector<topic_partition> mine;
-  for (const auto& [tp, state] : assigned) mine.push_back(tp);
-  switch (event.what) {
-    case client::group_event::kind::assigned: {
-      generation = std::move(event.generation);
-      std::vector<start_position> starts;
-      for (const auto& tp : generation.partitions) starts.push_back({tp, no_offset});
-      take_partitions(starts);
-      if (listener.assigned) listener.assigned(generation.partitions);
-      return {};
-    }
-    case client::group_event::kind::rebalance: {
-      if (commits_by_itself()) {
-        const auto offsets = uncommitted();
-        const auto until = loop.time().now() + settings.session_timeout / 2;
-        // A commit that does not succeed costs a repetition, as after a crash; the rebalance must go on.
-        if (!offsets.empty())
-          static_cast<void>(client::wait_for<void>(loop, until, "commit", [&](auto done) {
-            client::commit_offsets(*cluster, committer(), offsets, until, std::move(done));
-          }));
-      }
-      if (listener.revoked && !mine.empty()) listener.revoked(mine);
-      drop_partitions();
-      group->rejoin();
-      return {};
-    }
-    case client::group_event::kind::lost:
-      drop_partitions();
-      generation.id = -1;
-      if (listener.lost && !mine.empty()) listener.lost(mine);
-      group->rejoin();
-      return {};
-    case client::group_event::kind::failed:
-      drop_partitions();
-      if (listener.lost && !mine.empty()) listener.lost(mine);
-      group_failure = event.why;
-      return fail(*event.why);
-  }
-  return {};
-}
-
-client::committer consumer::impl::committer() const {
-  if (!group) return {.group_id = settings.group_id};
-  return {settings.group_id, generation.member_id, settings.group_instance_id, generation.id};
-}
-
-std::vector<partition_offset> consumer::impl::positions() const {
-  std::vector<partition_offset> all;
-  for (const auto& [tp, state] : assigned)
-    if (state.position) all.push_back({tp, {.offset = *state.position}});
-  return all;
-}
-
-std::vector<partition_offset> consumer::impl::uncommitted() const {
-  std::vector<partition_offset> all;
-  for (const auto& [tp, state] : assigned)
-    if (state.position && state.position != state.committed) all.push_back({tp, {.offset = *state.position}});
-  return all;
-}
-
-void consumer::impl::committed(const std::vector<partition_offset>& offsets) {
-  for (const auto& o : offsets)
-    if (const auto it = assigned.find(o.partition); it != assigned.end())
-      it->second.committed = o.position.offset;
-}
-
-void consumer::impl::commit_async(const std::vector<partition_offset>& offsets,
-                                  std::function<void(const result<>&)> done) {
-  if (auto possible = check_group(); !possible) {
-    if (done) done(possible);
-    return;
-  }
-  client::commit_offsets(
-      *cluster, committer(), offsets, deadline(),
-      [this, offsets, done = std::move(done), guard = std::weak_ptr<void>(alive)](result<> r) {
-        if (guard.expired()) return;
-        if (r) committed(offsets);
-        if (done) done(r);
-      });
-}
-
-// Commits what earlier polls handed out: by polling again the application says that it is done with it.
-void consumer::impl::auto_commit() {
-  const auto now = loop.time().now();
-  if (!commits_by_itself() || now < next_auto_commit) return;
-  if (next_auto_commit != io::instant{}) {
-    if (const auto offsets = uncommitted(); !offsets.empty()) commit_async(offsets, {});
-  }
-  next_auto_commit = now + settings.auto_commit_interval;
-}
-
 // Records.
 
-void consumer::impl::handed_out(const topic_partition& tp, std::int64_t next_offset) {
-  if (const auto it = assigned.find(tp); it != assigned.end()) it->second.position = next_offset;
+void consumer::impl::handed_out(const topic_partition& tp, std::int64_t next_offset,
+                                std::int32_t leader_epoch) {
+  const auto it = assigned.find(tp);
+  if (it == assigned.end()) return;
+  it->second.position = next_offset;
+  it->second.leader_epoch = leader_epoch;
 }
 
 result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
-  if (auto open = check_open(); !open) return open;
+  if (auto possible = check_outside("poll"); !possible) return possible;
   if (group_failure) return fail(*group_failure);
   const auto until = loop.time().now() + timeout;
   for (bool first = true;; first = false) {
     if (group) group->polled();
     if (first) auto_commit();
     loop.poll();
+    finish_commits();
     while (group) {
       auto event = group->take_event();
       if (!event) break;
@@ -321,13 +228,13 @@ result<std::vector<record>> consumer::impl::own_records(std::size_t max_records)
       for (const auto& h : view.headers)
         r.headers.emplace_back(
             h.key, h.value.data() == nullptr ? std::optional<std::string>() : std::string(h.value));
-      handed_out(*f.partition, view.offset + 1);
+      handed_out(*f.partition, view.offset + 1, f.header.leader_epoch);
     }
     if (f.records.left() > 0) break;
     if (f.records.damaged())
       errors.push_back(f.records.damage().with_context(to_string(*f.partition)));
     else
-      handed_out(*f.partition, f.next_offset);
+      handed_out(*f.partition, f.next_offset, f.header.leader_epoch);
     leftover.pop_front();
   }
   return records;

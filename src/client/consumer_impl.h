@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "client/assignors.h"
 #include "client/blocking.h"
 #include "client/bootstrap.h"
 #include "client/cluster.h"
@@ -28,6 +29,7 @@ struct consumer::impl {
 
   struct partition {
     std::optional<std::int64_t> position;   ///< behind what was handed out
+    std::int32_t leader_epoch = -1;         ///< of the last record before it
     std::optional<std::int64_t> committed;  ///< the last position that is known to be committed
     std::optional<std::int64_t> wanted;     ///< where to start, while that has to be looked up in the group
     bool paused = false;
@@ -36,17 +38,25 @@ struct consumer::impl {
   // Partitions.
   void take_partitions(const std::vector<start_position>& partitions);
   void drop_partitions();
+  void drop_partitions(const std::vector<topic_partition>& partitions);
   void look_up_committed();
-  void start_at(const topic_partition& tp, std::int64_t committed);
+  void start_at(const topic_partition& tp, const offset_and_metadata& committed);
   result<std::vector<std::int64_t>> list_offsets(const std::vector<topic_partition>& partitions,
                                                  std::int64_t at);
   result<std::vector<topic_partition>> partitions_of(const std::string& topic);
 
   // The group.
-  result<> subscribe(std::vector<std::string> topics, rebalance_listener listener);
+  result<> subscribe(client::topic_selection topics, rebalance_listener listener);
   void leave_group();
   result<> handle(client::group_event event);
+  void take_generation(const client::group_generation& g);
+  void tell(const std::function<void(const std::vector<topic_partition>&)>& f,
+            const std::vector<topic_partition>& partitions);
   client::committer committer() const;
+  result<> commit(const std::vector<partition_offset>& offsets, io::instant until);
+  void commit_before_revocation(const std::vector<partition_offset>& offsets);
+  void finish_commits();
+  std::vector<topic_partition> all_assigned() const;
   bool commits_by_itself() const { return settings.enable_auto_commit && !settings.group_id.empty(); }
   void auto_commit();
   void commit_async(const std::vector<partition_offset>& offsets, std::function<void(const result<>&)> done);
@@ -57,9 +67,11 @@ struct consumer::impl {
   // Records: `fetched` is what the last poll brought.
   result<> poll(std::chrono::milliseconds timeout);
   result<std::vector<record>> own_records(std::size_t max_records);
-  void handed_out(const topic_partition& tp, std::int64_t next_offset);
+  void handed_out(const topic_partition& tp, std::int64_t next_offset, std::int32_t leader_epoch);
 
   result<> check_open() const;
+  /// For calls that must not come from a rebalance callback.
+  result<> check_outside(const char* call) const;
   result<> check_group() const;
   result<> not_assigned(const topic_partition& tp) const;
   io::instant deadline() const { return loop.time().now() + settings.connection.default_api_timeout; }
@@ -79,8 +91,12 @@ struct consumer::impl {
 
   std::unique_ptr<client::group_session> group;
   rebalance_listener listener;
-  client::group_generation generation;
   std::optional<penstock::error> group_failure;
+  const bool cooperative = client::all_cooperative(client::assignors_of(settings));
+  bool in_callback = false;
+  /// Outcomes of commit_async, told by the next poll or commit: never from within the loop, where the
+  /// application could not call the consumer.
+  std::deque<std::pair<std::function<void(const result<>&)>, result<>>> finished_commits;
   io::instant next_auto_commit{};
 
   std::atomic<bool> woken = false;

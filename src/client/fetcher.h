@@ -10,12 +10,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/shared_buffer.h"
 #include "base/unique_function.h"
 #include "client/cluster.h"
+#include "client/fetch_session.h"
 #include "wire/messages/fetch.h"
+#include "wire/messages/offset_for_leader_epoch.h"
 #include "wire/record_cursor.h"
 #include "wire/records_reader.h"
 #include "wire/scratch_buffer.h"
@@ -32,6 +35,7 @@ struct fetcher_settings {
   bool check_crcs = true;
   /// For a position that does not exist any more. `none` makes it an error of poll (what an engine wants).
   kafka::offset_reset reset = kafka::offset_reset::none;
+  std::string rack{};  ///< where this client is; brokers may then send it to a replica nearby (KIP-392)
   std::size_t max_decompressed = wire::default_max_decompressed;  ///< of one batch
   /// A topic that the brokers do not know is an error after this long; before, it may still be on its way.
   std::chrono::milliseconds unknown_topic_after{5'000};
@@ -77,8 +81,12 @@ class fetcher {
   fetcher& operator=(const fetcher&) = delete;
 
   /// Begins reading at `offset` (or kafka::earliest_offset, kafka::latest_offset: looked up first). Assigning
-  /// again moves the position.
-  void assign(const kafka::topic_partition& tp, std::int64_t offset, std::int64_t tag = 0);
+  /// again moves the position. `leader_epoch`: of the record before the offset, if it is known; the leader is
+  /// then asked whether that record is still there (KIP-320).
+  void assign(const kafka::topic_partition& tp, std::int64_t offset, std::int64_t tag = 0,
+              std::int32_t leader_epoch = -1);
+  /// Begins at the first record of this time (milliseconds since 1970) or later, or at the end.
+  void assign_at_time(const kafka::topic_partition& tp, std::int64_t timestamp_ms, std::int64_t tag = 0);
   void remove(const kafka::topic_partition& tp);
   /// Forgets what was fetched and goes on at `offset`; clears an error of the partition.
   void seek(const kafka::topic_partition& tp, std::int64_t offset);
@@ -86,7 +94,8 @@ class fetcher {
   void resume(const kafka::topic_partition& tp);
 
   /// Hands out batches of about `max_bytes` in total (at least one if there is one): appends them to `out`
-  /// and returns how many. Errors, once each: errc::data_loss (offset out of range with reset none),
+  /// and returns how many. Errors, once each: errc::data_loss (with reset none: offset out of range, log cut
+  /// back behind the position, topic made anew),
   /// errc::corrupt (checksum), errc::not_found, errc::kafka; the partition then stands still until it is
   /// sought or assigned anew.
   result<std::size_t> poll(std::vector<fetched>& out, std::size_t max_bytes);
@@ -104,16 +113,24 @@ class fetcher {
 
  private:
   struct partition;
+  struct place;
   struct section;
   struct request;
   using partition_ptr = std::shared_ptr<partition>;
 
   void kick();
   void run();
+  partition_ptr find_or_add(const kafka::topic_partition& tp, std::int64_t tag);
   void look_up_offsets();
   void offsets_arrived(const request& asked, result<std::vector<std::int64_t>> offsets);
   void send_fetches();
   bool may_fetch(partition& p);
+  std::int32_t source_of(partition& p, const partition_metadata& leader);
+  bool is_same_topic(partition& p);
+  void validate(std::int32_t broker, std::vector<partition_ptr> partitions);
+  void validated(const request& asked, result<wire::offset_for_leader_epoch_response> response);
+  void truncated(partition& p, std::int64_t end_offset, std::int32_t epoch);
+  void park(section s);
   void leaderless(partition& p);
   std::size_t budget() const noexcept;
   void send_fetch(std::int32_t broker, std::vector<partition_ptr> partitions);
@@ -122,10 +139,11 @@ class fetcher {
                    const base::shared_buffer& frame);
   void take_records(const partition_ptr& p, const wire::fetch_response::partition_data& data,
                     const base::shared_buffer& frame);
-  void failed(partition& p, const wire::fetch_response::partition_data& data);
+  void failed(partition& p, std::int32_t broker, const wire::fetch_response::partition_data& data);
+  void prefer(partition& p, std::int32_t replica);
   void wait(partition& p);
   void stop(partition& p, error why);
-  void restart(partition& p, std::int64_t offset);
+  void restart(partition& p, const place& at);
   void announce();
   bool take_batch(section& s, std::vector<fetched>& out, std::size_t& bytes);
   bool is_aborted(section& s, const wire::fetched_batch& batch);
@@ -137,9 +155,12 @@ class fetcher {
   std::shared_ptr<void> alive_ = std::make_shared<char>();
   std::map<kafka::topic_partition, partition_ptr> partitions_;
   std::map<std::int32_t, std::size_t> outstanding_;  // broker -> bytes its answer may bring
+  std::map<std::int32_t, fetch_session> sessions_;   // by broker
+  int session_failures_ = 0;                         // in a row
   std::deque<section> sections_;
   std::deque<error> errors_;
-  std::size_t buffered_ = 0;
+  std::size_t buffered_ = 0;  // what is parked counted too
+  std::size_t parked_ = 0;
   std::size_t turn_ = 0;  // who is first in the next request
   bool kicked_ = false;
   bool looking_up_ = false;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "client/fetcher.h"
@@ -14,6 +15,38 @@ namespace penstock::client {
 namespace {
 
 using wire::error_code;
+
+// A broker that forgets its sessions is asked anew at once, but one that knows nothing else is not to be
+// asked without end.
+constexpr int patience_for_sessions = 3;
+
+bool is_about_session(std::int16_t code) {
+  switch (static_cast<error_code>(code)) {
+    case error_code::fetch_session_id_not_found:
+    case error_code::invalid_fetch_session_epoch:
+    case error_code::fetch_session_topic_id_error: return true;
+    default: return false;
+  }
+}
+
+// What was asked of a partition that an answer names.
+template <typename Entry>
+const Entry* find_entry(const std::vector<Entry>& entries,
+                        const wire::fetch_response::fetchable_topic_response& topic, std::int32_t number) {
+  const std::string* name = &topic.topic;
+  if (name->empty()) {
+    const auto it = std::find_if(entries.begin(), entries.end(),
+                                 [&](const auto& e) { return e.p->topic_id == topic.topic_id; });
+    if (it == entries.end()) return nullptr;
+    name = &it->p->tp->topic;
+  }
+  const auto it = std::lower_bound(entries.begin(), entries.end(), std::tie(*name, number),
+                                   [](const auto& e, const auto& wanted) {
+                                     return std::tie(e.p->tp->topic, e.p->tp->partition) < wanted;
+                                   });
+  if (it == entries.end() || it->p->tp->topic != *name || it->p->tp->partition != number) return nullptr;
+  return &*it;
+}
 
 // Scratch buffers that are kept for the next compressed batch.
 constexpr std::size_t kept_scratch = 64;
@@ -32,11 +65,19 @@ void fetcher::arrived(const request& asked, result<incoming> in) {
     good = fail(wire::make_error(response.error_code, fmt::format("fetch from {}", in->from)));
 
   const bool had_something = ready();
+  auto& session = sessions_[asked.broker];
   if (good) {
+    session_failures_ = 0;
+    session.answered(response);
     take_answer(asked, response, in->frame);
+  } else if (is_about_session(response.error_code) && session_failures_ < patience_for_sessions) {
+    ++session_failures_;
+    session.reset(true);  // and asked for everything, at once
   } else {
+    session.reset();
     for (const auto& e : asked.entries) {
       if (e.p->epoch != e.epoch) continue;
+      if (e.p->replica == asked.broker) e.p->replica = -1;
       if (good.error().retriable())
         wait(*e.p);
       else
@@ -50,22 +91,27 @@ void fetcher::arrived(const request& asked, result<incoming> in) {
 
 void fetcher::take_answer(const request& asked, const wire::fetch_response& response,
                           const base::shared_buffer& frame) {
-  std::size_t next = 0;  // answers usually come in the order of the request
   for (const auto& topic : response.responses) {
     for (const auto& data : topic.partitions) {
-      for (std::size_t tried = 0; tried < asked.entries.size(); ++tried, ++next) {
-        const auto& e = asked.entries[next % asked.entries.size()];
-        if (e.p->tp->partition != data.partition_index || e.p->tp->topic != topic.topic) continue;
-        if (e.p->epoch != e.epoch || e.p->next_fetch != e.offset)
-          break;  // moved meanwhile, or answered twice
-        if (data.error_code != 0)
-          failed(*e.p, data);
-        else
-          take_records(e.p, data, frame);
-        break;
-      }
+      const auto* e = find_entry(asked.entries, topic, data.partition_index);
+      if (e == nullptr || e->p->epoch != e->epoch || e->p->next_fetch != e->offset)
+        continue;  // moved meanwhile, or answered twice
+      auto& p = *e->p;
+      if (data.error_code != 0)
+        failed(p, asked.broker, data);
+      else if (data.diverging_epoch.end_offset >= 0 && data.diverging_epoch.end_offset < p.next_fetch)
+        truncated(p, data.diverging_epoch.end_offset, data.diverging_epoch.epoch);
+      else if (data.preferred_read_replica >= 0 && data.preferred_read_replica != asked.broker)
+        prefer(p, data.preferred_read_replica);
+      else
+        take_records(e->p, data, frame);
     }
   }
+}
+
+void fetcher::prefer(partition& p, std::int32_t replica) {
+  p.replica = replica;
+  p.replica_until = cluster_.now() + cluster_.settings().metadata_max_age;
 }
 
 void fetcher::take_records(const partition_ptr& p, const wire::fetch_response::partition_data& data,
@@ -89,17 +135,44 @@ void fetcher::take_records(const partition_ptr& p, const wire::fetch_response::p
     std::sort(s.aborted.begin(), s.aborted.end(),
               [](const auto& a, const auto& b) { return a.first_offset < b.first_offset; });
   }
-  p->next_fetch = end_of_section(data.records.bytes, p->next_fetch);
-  if (p->paused) {
-    p->parked.push_back(std::move(s));
-  } else {
-    buffered_ += s.left;
-    sections_.push_back(std::move(s));
+  const auto end = end_of_section(data.records.bytes, p->next_fetch);
+  p->next_fetch = end.offset;
+  if (end.leader_epoch >= 0) {
+    // The first epoch that is known needs no check: its leader has just answered.
+    if (p->fetched_epoch < 0)
+      if (const auto* leader = cluster_.metadata().leader_of(p->tp->topic, p->tp->partition))
+        p->checked_epoch = std::max(p->checked_epoch, leader->leader_epoch);
+    p->fetched_epoch = end.leader_epoch;
   }
+  buffered_ += s.left;
+  if (p->paused)
+    park(std::move(s));
+  else
+    sections_.push_back(std::move(s));
 }
 
-void fetcher::failed(partition& p, const wire::fetch_response::partition_data& data) {
+// What arrived for a paused partition waits; but not so much of it that nothing is left for the others: then
+// it is fetched again later.
+void fetcher::park(section s) {
+  auto& p = *s.p;
+  if (parked_ + s.left <= settings_.max_buffered_bytes / 2) {
+    parked_ += s.left;
+    p.parked.push_back(std::move(s));
+    return;
+  }
+  buffered_ -= s.left;
+  const bool stopped = p.stopped;
+  restart(p, {.offset = p.position, .leader_epoch = -1, .time = {}});
+  p.stopped = stopped;
+}
+
+void fetcher::failed(partition& p, std::int32_t broker, const wire::fetch_response::partition_data& data) {
   const auto code = static_cast<error_code>(data.error_code);
+  if (p.replica == broker) {
+    // A replica may lag behind; what the leader says counts.
+    p.replica = -1;
+    if (code == error_code::offset_out_of_range) return;
+  }
   switch (code) {
     case error_code::offset_out_of_range:
       if (settings_.reset == kafka::offset_reset::none)
@@ -117,6 +190,8 @@ void fetcher::failed(partition& p, const wire::fetch_response::partition_data& d
     case error_code::fenced_leader_epoch:
     case error_code::unknown_leader_epoch:
     case error_code::unknown_topic_or_partition:
+    case error_code::unknown_topic_id:
+    case error_code::inconsistent_topic_id:
     case error_code::offset_not_available:
     case error_code::unknown_server_error: cluster_.request_metadata(); return wait(p);
     case error_code::corrupt_message:
@@ -149,8 +224,10 @@ result<std::size_t> fetcher::poll(std::vector<fetched>& out, std::size_t max_byt
   while (!sections_.empty() && (bytes < max_bytes || out.size() == before)) {
     auto& s = sections_.front();
     if (s.epoch == s.p->epoch && s.p->paused) {
-      buffered_ -= s.left;
-      s.p->parked.push_back(std::move(s));
+      auto paused = std::move(s);
+      sections_.pop_front();
+      park(std::move(paused));
+      continue;
     } else if (s.epoch == s.p->epoch && take_batch(s, out, bytes)) {
       continue;
     } else {

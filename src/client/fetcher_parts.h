@@ -12,14 +12,27 @@
 
 namespace penstock::client {
 
+// Where to read on.
+struct fetcher::place {
+  std::int64_t offset = kafka::no_offset;  // or earliest_offset or latest_offset
+  std::int32_t leader_epoch = -1;          // of the record before it
+  std::optional<std::int64_t> time{};      // instead of an offset
+};
+
 // One partition that is read.
 struct fetcher::partition {
   std::shared_ptr<const kafka::topic_partition> tp;
   std::int64_t tag = 0;
   std::uint64_t epoch = 0;  // raised by seek and remove: what was asked for before is not wanted any more
-  std::int64_t wanted = kafka::no_offset;      // earliest or latest, still to be looked up
+  std::int64_t wanted = kafka::no_offset;      // earliest, latest or a time, still to be looked up
   std::int64_t next_fetch = kafka::no_offset;  // behind what has arrived
   std::int64_t position = kafka::no_offset;    // behind what was polled
+  std::int32_t fetched_epoch = -1;             // the leader epoch of the record before next_fetch
+  std::int32_t checked_epoch = -1;             // the leader's, when that record was known to be there
+  bool checking = false;
+  wire::uuid topic_id;        // of the topic that the position is in
+  std::int32_t replica = -1;  // to be read instead of the leader, until:
+  io::instant replica_until{};
   std::optional<std::int64_t> high_watermark;
   bool paused = false;
   bool stopped = false;  // by an error
@@ -48,7 +61,8 @@ struct fetcher::request {
     std::int64_t offset;
   };
   std::int32_t broker = -1;
-  std::vector<entry> entries;
+  std::vector<entry> entries;  // by partition
+  bool by_id = false;
 };
 
 inline std::string name_of(const kafka::topic_partition& tp) {

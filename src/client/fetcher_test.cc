@@ -242,7 +242,7 @@ TEST_F(a_fetcher, pauses_resumes_and_seeks) {
   f->pause({"t", 0});
   read(50);
   EXPECT_EQ(values[0].size(), 0u);
-  EXPECT_EQ(f->buffered_bytes(), 0u);
+  EXPECT_GT(f->buffered_bytes(), 0u);  // what arrived for the paused one waits, and counts
   f->resume({"t", 0});
   read(100);
   EXPECT_EQ(values[0], numbered(0, 50));

@@ -24,10 +24,19 @@ constexpr std::chrono::seconds grace{5};
 
 }  // namespace
 
+error stopped_polling(const group_settings& settings) {
+  return {errc::timeout,
+          fmt::format("group '{}': the application did not poll for max.poll.interval.ms ({} ms), so its "
+                      "partitions were given up",
+                      settings.group_id, settings.rebalance_timeout.count()),
+          recovery::retriable};
+}
+
 group_member::group_member(cluster& c, group_settings settings, group_handlers handlers)
     : cluster_(c),
       settings_(std::move(settings)),
       handlers_(std::move(handlers)),
+      cooperative_(all_cooperative(settings_.assignors)),
       backoff_(c.settings().retry_backoff, c.settings().retry_backoff_max),
       timer_(c.loop()),
       heartbeats_(c.loop()) {
@@ -36,11 +45,15 @@ group_member::group_member(cluster& c, group_settings settings, group_handlers h
 
 group_member::~group_member() = default;
 
-void group_member::start(std::vector<std::string> topics) {
-  topics_ = std::move(topics);
-  for (const auto& t : topics_) cluster_.watch_topic(t);
-  find();
+void group_member::start(topic_selection topics) {
+  selection_ = std::move(topics);
+  selection_.watch(cluster_);
   tick();
+  // What a pattern matches is not known before the first metadata.
+  if (selection_.is_pattern() && cluster_.metadata().version() == 0)
+    state_ = state::matching;
+  else
+    find();
 }
 
 void group_member::find() {
@@ -73,10 +86,14 @@ void group_member::join() {
   request.member_id = generation_.member_id;
   if (is_static()) request.group_instance_id = settings_.instance_id;
   request.protocol_type = protocol_type;
-  const group_subscription own{generation_.member_id, settings_.instance_id, topics_, owned_,
-                               owned_generation_};
-  for (const auto a : settings_.assignors)
-    request.protocols.push_back({std::string(protocol_name(a)), encode_subscription(a, own)});
+  topics_ = selection_.topics(cluster_);
+  join_again_ = false;
+  group_subscription own{generation_.member_id, settings_.instance_id, topics_, owned_,
+                         generation_.id,        settings_.rack};
+  for (const auto& a : settings_.assignors) {
+    own.user_data = a->user_data(topics_);
+    request.protocols.push_back({std::string(a->name()), encode_subscription(own)});
+  }
   call_options options{.channel = channel::coordinator,
                        .timeout = std::max<std::chrono::milliseconds>(settings_.rebalance_timeout + grace,
                                                                       cluster_.settings().request_timeout)};
@@ -93,7 +110,11 @@ void group_member::joined(result<wire::join_group_response> response) {
   switch (const auto code = static_cast<error_code>(response->error_code)) {
     case error_code::none: break;
     case error_code::member_id_required: generation_.member_id = response->member_id; return join();
-    case error_code::unknown_member_id: generation_.member_id.clear(); return join();
+    case error_code::unknown_member_id:
+      if (!owned_.empty())
+        return lose(wire::make_error(code, fmt::format("group '{}'", settings_.group_id)), true);
+      generation_.member_id.clear();
+      return join();
     case error_code::rebalance_in_progress: return join();
     default: return retry(wire::make_error(code, fmt::format("joining group '{}'", settings_.group_id)));
   }
@@ -105,13 +126,13 @@ void group_member::joined(result<wire::join_group_response> response) {
   if (!leader_ || response->skip_assignment) return sync({});
   members_.clear();
   for (auto& m : response->members)
-    members_.push_back(
-        decode_subscription(std::move(m.member_id), m.group_instance_id.value_or(std::string()), m.metadata));
+    members_.push_back(decode_subscription(protocol_, std::move(m.member_id),
+                                           m.group_instance_id.value_or(std::string()), m.metadata));
   lead();
 }
 
-std::map<std::string, std::int32_t> group_member::partition_counts() const {
-  std::map<std::string, std::int32_t> counts;
+partition_counts group_member::count_partitions() const {
+  client::partition_counts counts;
   const auto add = [&](const std::string& topic) {
     const auto* t = cluster_.metadata().find(topic);
     if (t != nullptr && !t->partitions.empty())
@@ -146,14 +167,27 @@ void group_member::try_to_share_out() {
       return;
     }
   }
-  shared_out_ = partition_counts();
-  auto how = settings_.assignors.front();
-  for (const auto a : settings_.assignors)
-    if (protocol_name(a) == protocol_) how = a;
+  shared_out_ = count_partitions();
+  std::sort(members_.begin(), members_.end(), comes_before);
+  auto shares = chosen().share_out(members_, shared_out_);
   std::vector<wire::sync_group_request::sync_group_request_assignment> assignments;
-  for (auto& [member, partitions] : share_out(how, members_, shared_out_))
-    assignments.push_back({member, encode_assignment(partitions)});
+  for (const auto& m : members_) assignments.push_back({m.member_id, encode_assignment(shares[m.member_id])});
   sync(std::move(assignments));
+}
+
+// The assignor that the coordinator chose for the group.
+kafka::partition_assignor& group_member::chosen() const {
+  for (const auto& a : settings_.assignors)
+    if (a->name() == protocol_) return *a;
+  return *settings_.assignors.front();
+}
+
+// A leader may hand out what this member does not want (any more).
+std::vector<kafka::topic_partition> group_member::subscribed_ones(
+    std::vector<kafka::topic_partition> share) const {
+  std::erase_if(share, [&](const auto& tp) { return !selection_.includes(tp.topic); });
+  share.erase(std::unique(share.begin(), share.end()), share.end());
+  return share;
 }
 
 void group_member::sync(std::vector<wire::sync_group_request::sync_group_request_assignment> assignments) {
@@ -197,17 +231,35 @@ void group_member::synced(result<wire::sync_group_response> response) {
   switch (const auto code = static_cast<error_code>(response->error_code)) {
     case error_code::none: break;
     case error_code::rebalance_in_progress: return join();
-    case error_code::unknown_member_id: generation_.member_id.clear(); [[fallthrough]];
-    case error_code::illegal_generation: generation_.id = -1; return join();
+    case error_code::unknown_member_id:
+    case error_code::illegal_generation:
+      if (!owned_.empty())
+        return lose(wire::make_error(code, fmt::format("group '{}'", settings_.group_id)),
+                    code == error_code::unknown_member_id);
+      if (code == error_code::unknown_member_id) generation_.member_id.clear();
+      generation_.id = -1;
+      return join();
     default: return retry(wire::make_error(code, fmt::format("syncing group '{}'", settings_.group_id)));
   }
   state_ = state::stable;
   last_heartbeat_ = cluster_.now();
-  generation_.partitions = decode_assignment(response->assignment);
-  owned_ = generation_.partitions;
-  owned_generation_ = generation_.id;
+  auto share = decode_assignment(response->assignment);
+  chosen().on_assignment(share, generation_.id);
+  generation_.partitions = subscribed_ones(std::move(share.partitions));
+  generation_.incremental = cooperative_;
+  reconciling_ = cooperative_;
   handlers_.assigned(generation_);
   metadata_changed();  // partitions may have been added while this was under way
+}
+
+// What was given up is free for others now, who get it with the next generation.
+void group_member::reconciled() {
+  if (!std::exchange(reconciling_, false)) return;
+  const auto had = std::exchange(owned_, generation_.partitions);
+  const bool gave_up = std::any_of(had.begin(), had.end(), [&](const auto& tp) {
+    return std::find(owned_.begin(), owned_.end(), tp) == owned_.end();
+  });
+  if (state_ == state::stable && (gave_up || join_again_)) interrupt();
 }
 
 // Heartbeats.
@@ -221,13 +273,7 @@ void group_member::tick() {
         cluster_.now() - handlers_.last_poll() > settings_.rebalance_timeout) {
       // Somebody else had better take the partitions.
       send_leave([] {});
-      return lose(
-          {errc::timeout,
-           fmt::format("group '{}': the application did not poll for max.poll.interval.ms ({} ms), so its "
-                       "partitions were given up",
-                       settings_.group_id, settings_.rebalance_timeout.count()),
-           recovery::retriable},
-          true);
+      return lose(stopped_polling(settings_), true);
     }
     heartbeat();
   });
@@ -289,8 +335,15 @@ void group_member::heartbeat_answered(result<wire::heartbeat_response> response)
 
 void group_member::interrupt() {
   if (state_ != state::stable) return;
-  state_ = state::interrupted;
-  handlers_.rebalance();
+  if (!cooperative_) {
+    state_ = state::interrupted;
+    return handlers_.rebalance();
+  }
+  // The application goes on meanwhile; but what it holds must be known.
+  if (reconciling_)
+    join_again_ = true;
+  else
+    find();
 }
 
 void group_member::lose(const error& why, bool forget_member) {
@@ -298,8 +351,9 @@ void group_member::lose(const error& why, bool forget_member) {
   ++attempt_;
   generation_.id = -1;
   owned_.clear();
-  owned_generation_ = -1;
+  reconciling_ = join_again_ = false;
   if (forget_member) generation_.member_id.clear();
+  handlers_.renamed(generation_.member_id, -1);
   handlers_.lost(why);
 }
 
@@ -315,10 +369,15 @@ void group_member::rejoin() {
   if (state_ == state::interrupted) find();
 }
 
-// The leader watches whether topics have got more partitions, or exist at last.
+// The leader watches whether topics have got more partitions, or exist at last; everybody, what his pattern
+// matches.
 void group_member::metadata_changed() {
+  if (state_ == state::matching && cluster_.metadata().version() > 0) return find();
   if (state_ == state::sharing_out) return try_to_share_out();
-  if (state_ == state::stable && leader_ && partition_counts() != shared_out_) interrupt();
+  if (state_ != state::stable) return;
+  if ((leader_ && count_partitions() != shared_out_) ||
+      (selection_.is_pattern() && selection_.topics(cluster_) != topics_))
+    interrupt();
 }
 
 void group_member::leave(unique_function<void()> done) {

@@ -14,58 +14,30 @@
 #include "client/assignors.h"
 #include "client/backoff.h"
 #include "client/cluster.h"
+#include "client/membership.h"
 #include "wire/messages/heartbeat.h"
 #include "wire/messages/join_group.h"
 #include "wire/messages/sync_group.h"
 
 namespace penstock::client {
 
-struct group_settings {
-  std::string group_id;
-  std::string instance_id{};  ///< empty: a dynamic member
-  std::vector<kafka::assignor> assignors{kafka::assignor::range};
-  std::chrono::milliseconds session_timeout{45'000};
-  std::chrono::milliseconds heartbeat_interval{3'000};
-  std::chrono::milliseconds rebalance_timeout{300'000};  ///< max.poll.interval.ms
-};
-
-/// What a generation gave to this member.
-struct group_generation {
-  std::int32_t id = -1;
-  std::string member_id;
-  std::vector<kafka::topic_partition> partitions;
-};
-
-/// Told on the loop. After `rebalance` and `lost` the member waits for rejoin(): the application gives its
-/// partitions up first (eager rebalancing).
-struct group_handlers {
-  std::function<void(const group_generation&)> assigned;
-  std::function<void()> rebalance;           ///< the partitions are still this member's until rejoin()
-  std::function<void(const error&)> lost;    ///< they are not any more
-  std::function<void(const error&)> failed;  ///< for good
-  /// When the application last asked for records.
-  std::function<io::instant()> last_poll;
-};
-
 /// A member of a classic consumer group: finds the coordinator, joins, shares out the partitions when it
-/// leads, syncs, sends heartbeats, and says when the group wants to rebalance.
-///
-/// Threads: the cluster's loop, which must not depend on the application's pace (kafka::consumer gives it a
-/// thread).
-class group_member {
+/// leads, syncs, sends heartbeats, and says when the group wants to rebalance. If all its assignors are
+/// cooperative it keeps its partitions meanwhile and gives up only what goes to others (KIP-429).
+class group_member final : public membership {
  public:
   group_member(cluster& c, group_settings settings, group_handlers handlers);
-  ~group_member();
+  ~group_member() override;
 
-  void start(std::vector<std::string> topics);
-  /// Joins the group again, after `rebalance` or `lost`.
-  void rejoin();
-  /// Tells the coordinator that this member goes (static members do not), then calls `done`.
-  void leave(unique_function<void()> done);
+  void start(topic_selection topics) override;
+  void rejoin() override;
+  void reconciled() override;
+  void leave(unique_function<void()> done) override;
 
  private:
   enum class state : std::uint8_t {
     idle,
+    matching,  // waits for metadata to know which topics a pattern means
     finding,
     joining,
     sharing_out,
@@ -91,25 +63,30 @@ class group_member {
   void interrupt();
   void lose(const error& why, bool forget_member);
   void stop(const error& why);
-  std::map<std::string, std::int32_t> partition_counts() const;
+  client::partition_counts count_partitions() const;
+  kafka::partition_assignor& chosen() const;
+  std::vector<kafka::topic_partition> subscribed_ones(std::vector<kafka::topic_partition> share) const;
   bool is_static() const { return !settings_.instance_id.empty(); }
 
   cluster& cluster_;
   group_settings settings_;
   group_handlers handlers_;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
-  std::vector<std::string> topics_;
+  topic_selection selection_;
+  std::vector<std::string> topics_;  // as of the last join
+  const bool cooperative_;
 
   state state_ = state::idle;
   std::uint64_t attempt_ = 0;  // answers of earlier attempts do not count
   std::int32_t coordinator_ = -1;
   group_generation generation_;
-  std::vector<kafka::topic_partition> owned_;  // of the last generation, for the sticky assignor
-  std::int32_t owned_generation_ = -1;
+  std::vector<kafka::topic_partition> owned_;  // what the application still has when joining, if cooperative
+  bool reconciling_ = false;                   // the application has not yet done what the generation says
+  bool join_again_ = false;                    // as soon as it has
   bool leader_ = false;
   std::string protocol_;
-  std::vector<group_subscription> members_;         // when leading
-  std::map<std::string, std::int32_t> shared_out_;  // the partition counts that were shared out
+  std::vector<group_subscription> members_;  // when leading
+  client::partition_counts shared_out_;      // the partition counts that were shared out
   io::instant sharing_since_{};
   io::instant last_heartbeat_{};
   bool heartbeat_under_way_ = false;

@@ -4,10 +4,13 @@
 #include <future>
 #include <utility>
 
+#include "client/assigned_member.h"
+#include "client/group_member.h"
+
 namespace penstock::client {
 
 result<std::unique_ptr<group_session>> group_session::start(const kafka::consumer_settings& settings,
-                                                            std::vector<std::string> topics,
+                                                            topic_selection topics,
                                                             unique_function<void()> wake) {
   std::unique_ptr<group_session> s(new group_session);
   auto c = cluster::create(s->loop_, settings.bootstrap_servers, settings.connection);
@@ -17,16 +20,24 @@ result<std::unique_ptr<group_session>> group_session::start(const kafka::consume
   s->polled();
   group_handlers handlers;
   auto* self = s.get();
-  handlers.assigned = [self](const group_generation& g) { self->add({group_event::kind::assigned, g, {}}); };
+  handlers.assigned = [self](const group_generation& g) {
+    self->rename(g.member_id, g.id);
+    self->add({group_event::kind::assigned, g, {}});
+  };
+  handlers.renamed = [self](const std::string& id, std::int32_t generation) { self->rename(id, generation); };
   handlers.rebalance = [self] { self->add({group_event::kind::rebalance, {}, {}}); };
   handlers.lost = [self](const error& why) { self->add({group_event::kind::lost, {}, why}); };
   handlers.failed = [self](const error& why) { self->add({group_event::kind::failed, {}, why}); };
   handlers.last_poll = [self] { return io::instant(io::instant::duration(self->last_poll_.load())); };
-  s->member_ = std::make_unique<group_member>(
-      *s->cluster_,
-      group_settings{settings.group_id, settings.group_instance_id, settings.assignors,
-                     settings.session_timeout, settings.heartbeat_interval, settings.max_poll_interval},
-      std::move(handlers));
+  const bool classic = settings.group_protocol == kafka::group_protocol::classic;
+  group_settings g{settings.group_id,           settings.group_instance_id,
+                   assignors_of(settings),      settings.group_remote_assignor,
+                   settings.client_rack,        settings.session_timeout,
+                   settings.heartbeat_interval, settings.max_poll_interval};
+  if (classic)
+    s->member_ = std::make_unique<group_member>(*s->cluster_, std::move(g), std::move(handlers));
+  else
+    s->member_ = std::make_unique<assigned_member>(*s->cluster_, std::move(g), std::move(handlers));
   s->loop_.post([self, topics = std::move(topics)]() mutable { self->member_->start(std::move(topics)); });
   s->thread_ = std::thread([self] { self->loop_.run(); });
   return s;
@@ -42,6 +53,16 @@ void group_session::add(group_event e) {
   wake_();
 }
 
+void group_session::rename(const std::string& member_id, std::int32_t generation) {
+  const std::lock_guard lock(mutex_);
+  identity_ = {member_id, generation};
+}
+
+group_session::identity group_session::current() const {
+  const std::lock_guard lock(mutex_);
+  return identity_;
+}
+
 std::optional<group_event> group_session::take_event() {
   const std::lock_guard lock(mutex_);
   if (events_.empty()) return std::nullopt;
@@ -52,6 +73,10 @@ std::optional<group_event> group_session::take_event() {
 
 void group_session::rejoin() {
   loop_.post([this] { member_->rejoin(); });
+}
+
+void group_session::reconciled() {
+  loop_.post([this] { member_->reconciled(); });
 }
 
 void group_session::leave(std::chrono::milliseconds timeout) {

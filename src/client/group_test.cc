@@ -109,16 +109,24 @@ TEST(assignors, every_partition_goes_to_exactly_one_who_wants_it) {
 }
 
 TEST(consumer_protocol, comes_back_as_it_went) {
-  const group_subscription s{"m", "i", {"x", "y"}, {{"x", 1}, {"y", 0}}, 7};
-  const auto back = decode_subscription("m", "i", encode_subscription(assignor::sticky, s));
+  group_subscription s{"m", "i", {"x", "y"}, {{"x", 1}, {"y", 0}}, 7, "rack", std::string("a\0b", 3)};
+  auto back = decode_subscription("own", "m", "i", encode_subscription(s));
   EXPECT_EQ(back.topics, s.topics);
   EXPECT_EQ(back.owned, s.owned);
   EXPECT_EQ(back.generation, 7);
-  const std::vector<topic_partition> a{{"x", 1}, {"x", 3}, {"y", 0}};
-  EXPECT_EQ(decode_assignment(encode_assignment(a)), a);
+  EXPECT_EQ(back.rack, "rack");
+  EXPECT_EQ(back.user_data, s.user_data);
+  // The sticky assignor's memory is in its user data, whatever else is said.
+  s.user_data = encode_sticky_memory({{"y", 2}}, 5);
+  back = decode_subscription("sticky", "m", "i", encode_subscription(s));
+  EXPECT_THAT(back.owned, ::testing::ElementsAre(topic_partition{"y", 2}));
+  EXPECT_EQ(back.generation, 5);
+  const kafka::member_share a{{{"x", 1}, {"x", 3}, {"y", 0}}, "told"};
+  EXPECT_EQ(decode_assignment(encode_assignment(a)).partitions, a.partitions);
+  EXPECT_EQ(decode_assignment(encode_assignment(a)).user_data, "told");
   for (const char* bad : {"", "\0", "\0\1\x7f\xff\xff\xff", "\xff\xff\0\0\0\0"}) {
-    EXPECT_TRUE(decode_assignment(bad).empty());
-    EXPECT_TRUE(decode_subscription("m", "", bad).topics.empty());
+    EXPECT_TRUE(decode_assignment(bad).partitions.empty());
+    EXPECT_TRUE(decode_subscription("range", "m", "", bad).topics.empty());
   }
 }
 
@@ -130,6 +138,7 @@ class a_member : public ::testing::Test {
     connection.retry_backoff_max = 10ms;
     connection.reconnect_backoff = 2ms;
     settings.group_id = "g";
+    settings.assignors = {make_assignor(assignor::range)};
     settings.session_timeout = 500ms;
     settings.heartbeat_interval = 5ms;
     settings.rebalance_timeout = 5s;
@@ -173,6 +182,7 @@ class a_member : public ::testing::Test {
     c = std::move(*cluster::create(loop, kafka.bootstrap(), connection));
     group_handlers h;
     h.assigned = [this](const group_generation& g) { assigned.push_back(g); };
+    h.renamed = [](const std::string&, std::int32_t) {};
     h.rebalance = [this] {
       ++rebalances;
       if (prompt) member->rejoin();
@@ -184,7 +194,7 @@ class a_member : public ::testing::Test {
     h.failed = [this](const error& e) { failed.push_back(e.message()); };
     h.last_poll = [this] { return last_poll.value_or(loop.time().now()); };
     member = std::make_unique<group_member>(*c, settings, std::move(h));
-    member->start({"t"});
+    member->start(topic_selection::names({"t"}));
   }
   void heartbeat_fails(error_code code) {
     kafka.script(api_key::heartbeat, [code](const seen_request& r) {

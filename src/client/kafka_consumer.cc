@@ -33,11 +33,17 @@ consumer::~consumer() {
 }
 
 result<> consumer::subscribe(std::vector<std::string> topics, rebalance_listener listener) {
-  return impl_->subscribe(std::move(topics), std::move(listener));
+  return impl_->subscribe(client::topic_selection::names(std::move(topics)), std::move(listener));
+}
+
+result<> consumer::subscribe(topic_pattern pattern, rebalance_listener listener) {
+  auto topics = client::topic_selection::matching(std::move(pattern.expression));
+  if (!topics) return fail(topics.error());
+  return impl_->subscribe(std::move(*topics), std::move(listener));
 }
 
 result<> consumer::assign(std::vector<start_position> partitions) {
-  if (auto open = impl_->check_open(); !open) return open;
+  if (auto possible = impl_->check_outside("assign"); !possible) return possible;
   impl_->leave_group();
   impl_->drop_partitions();
   impl_->take_partitions(partitions);
@@ -45,17 +51,13 @@ result<> consumer::assign(std::vector<start_position> partitions) {
 }
 
 result<> consumer::unsubscribe() {
-  if (auto open = impl_->check_open(); !open) return open;
+  if (auto possible = impl_->check_outside("unsubscribe"); !possible) return possible;
   impl_->leave_group();
   impl_->drop_partitions();
   return {};
 }
 
-std::vector<topic_partition> consumer::assignment() const {
-  std::vector<topic_partition> all;
-  for (const auto& [tp, state] : impl_->assigned) all.push_back(tp);
-  return all;
-}
+std::vector<topic_partition> consumer::assignment() const { return impl_->all_assigned(); }
 
 result<std::vector<record_batch>> consumer::poll(std::chrono::milliseconds timeout) {
   std::vector<record_batch> batches;
@@ -63,7 +65,7 @@ result<std::vector<record_batch>> consumer::poll(std::chrono::milliseconds timeo
   if (!polled) return fail(polled.error());
   batches.reserve(impl_->fetched.size());
   for (auto& f : impl_->fetched) {
-    impl_->handed_out(*f.partition, f.next_offset);
+    impl_->handed_out(*f.partition, f.next_offset, f.header.leader_epoch);
     if (f.records.left() == 0) continue;  // only the position moved
     batches.emplace_back(
         std::make_shared<const record_batch::data>(record_batch::data{std::move(f), impl_->damage}));
@@ -74,6 +76,7 @@ result<std::vector<record_batch>> consumer::poll(std::chrono::milliseconds timeo
 
 result<std::vector<record>> consumer::poll_records(std::chrono::milliseconds timeout,
                                                    std::size_t max_records) {
+  if (auto possible = impl_->check_outside("poll_records"); !possible) return fail(possible.error());
   if (impl_->leftover.empty()) {
     auto polled = impl_->poll(timeout);
     if (!polled) return fail(polled.error());
@@ -94,6 +97,7 @@ result<> consumer::seek(const topic_partition& tp, std::int64_t offset) {
   std::erase_if(impl_->leftover, [&](const auto& f) { return *f.partition == tp; });
   it->second.wanted = std::nullopt;
   it->second.position = offset >= 0 ? std::optional(offset) : std::nullopt;
+  it->second.leader_epoch = -1;
   impl_->fetcher->assign(tp, offset);
   return {};
 }
@@ -130,11 +134,8 @@ result<> consumer::commit_sync() { return commit_sync(impl_->positions()); }
 result<> consumer::commit_sync(const std::vector<partition_offset>& offsets) {
   if (auto possible = impl_->check_group(); !possible) return possible;
   if (offsets.empty()) return {};
-  const auto deadline = impl_->deadline();
-  auto committed = wait_for<void>(impl_->loop, deadline + std::chrono::seconds(1), "commit", [&](auto done) {
-    client::commit_offsets(*impl_->cluster, impl_->committer(), offsets, deadline, std::move(done));
-  });
-  if (committed) impl_->committed(offsets);
+  auto committed = impl_->commit(offsets, impl_->deadline());
+  impl_->finish_commits();
   return committed;
 }
 
@@ -173,22 +174,22 @@ result<std::vector<topic_partition>> consumer::partitions_of(const std::string& 
 }
 
 consumer::membership consumer::group_membership() const {
-  return {impl_->settings.group_id, impl_->generation.member_id, impl_->generation.id,
-          impl_->settings.group_instance_id};
+  const auto now = impl_->committer();
+  return {now.group_id, now.member_id, now.generation, impl_->settings.group_instance_id};
 }
 
 result<> consumer::close(std::chrono::milliseconds timeout) {
   if (impl_->closed) return {};
+  if (auto possible = impl_->check_outside("close"); !possible) return possible;
   const auto deadline = impl_->loop.time().now() + timeout;
   result<> committed;
   if (impl_->commits_by_itself()) {
     const auto offsets = impl_->uncommitted();
-    if (!offsets.empty())
-      committed = wait_for<void>(impl_->loop, deadline, "commit on close", [&](auto done) {
-        client::commit_offsets(*impl_->cluster, impl_->committer(), offsets, deadline, std::move(done));
-      });
+    if (!offsets.empty()) committed = impl_->commit(offsets, deadline);
   }
+  impl_->finish_commits();
   if (impl_->group) {
+    if (!impl_->assigned.empty()) impl_->tell(impl_->listener.revoked, impl_->all_assigned());
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - impl_->loop.time().now());
     impl_->group->leave(std::max(left, std::chrono::milliseconds(0)));

@@ -27,6 +27,7 @@ std::int32_t record_batch::partition() const noexcept { return data_->batch.part
 std::int64_t record_batch::first_offset() const noexcept { return data_->batch.first_offset; }
 std::int64_t record_batch::next_offset() const noexcept { return data_->batch.next_offset; }
 std::int64_t record_batch::high_watermark() const noexcept { return data_->batch.high_watermark; }
+std::int32_t record_batch::leader_epoch() const noexcept { return data_->batch.header.leader_epoch; }
 std::int32_t record_batch::count() const noexcept { return data_->batch.records.left(); }
 std::size_t record_batch::bytes() const noexcept { return data_->batch.bytes; }
 

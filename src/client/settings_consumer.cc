@@ -16,16 +16,30 @@ void add_group_settings(std::vector<setting>& rows) {
   rows.push_back(text("group.instance.id", &consumer_settings::group_instance_id,
                       "Static membership: a member that comes back under this name gets its partitions back "
                       "without a rebalance."));
+  rows.push_back(list_of(
+      "partition.assignment.strategy", &consumer_settings::assignors,
+      {{"range", kafka::assignor::range},
+       {"roundrobin", kafka::assignor::round_robin},
+       {"sticky", kafka::assignor::sticky},
+       {"cooperative-sticky", kafka::assignor::cooperative_sticky},
+       {"org.apache.kafka.clients.consumer.RangeAssignor", kafka::assignor::range},
+       {"org.apache.kafka.clients.consumer.RoundRobinAssignor", kafka::assignor::round_robin},
+       {"org.apache.kafka.clients.consumer.StickyAssignor", kafka::assignor::sticky},
+       {"org.apache.kafka.clients.consumer.CooperativeStickyAssignor", kafka::assignor::cooperative_sticky}},
+      "How a group's partitions are shared out, in order of preference; the names of Kafka's "
+      "Java classes are understood too."));
+  // An application with assignors of its own needs none of these.
+  rows.back().check = [named = rows.back().check](const settings_view& s) {
+    return s.consumer->own_assignors.empty() ? named(s) : std::nullopt;
+  };
   rows.push_back(
-      list_of("partition.assignment.strategy", &consumer_settings::assignors,
-              {{"range", kafka::assignor::range},
-               {"roundrobin", kafka::assignor::round_robin},
-               {"sticky", kafka::assignor::sticky},
-               {"org.apache.kafka.clients.consumer.RangeAssignor", kafka::assignor::range},
-               {"org.apache.kafka.clients.consumer.RoundRobinAssignor", kafka::assignor::round_robin},
-               {"org.apache.kafka.clients.consumer.StickyAssignor", kafka::assignor::sticky}},
-              "How a group's partitions are shared out, in order of preference; the names of Kafka's "
-              "Java classes are understood too."));
+      one_of("group.protocol", &consumer_settings::group_protocol,
+             {{"classic", kafka::group_protocol::classic}, {"consumer", kafka::group_protocol::consumer}},
+             "Who shares the partitions out: the group's members, or the broker without stopping "
+             "anybody (Kafka 4.0 and newer)."));
+  rows.push_back(text("group.remote.assignor", &consumer_settings::group_remote_assignor,
+                      "With group.protocol=consumer: the broker's assignor, uniform or range; its own choice "
+                      "if empty."));
   rows.push_back(number("session.timeout.ms", &consumer_settings::session_timeout, {.low = 1, .high = day_ms},
                         "A member that is not heard of for so long is put out of the group."));
   rows.push_back(number("heartbeat.interval.ms", &consumer_settings::heartbeat_interval,
@@ -74,6 +88,9 @@ void add_consumer_settings(std::vector<setting>& rows) {
                         {{"read_uncommitted", kafka::isolation_level::read_uncommitted},
                          {"read_committed", kafka::isolation_level::read_committed}},
                         "Whether records of open and aborted transactions are read too."));
+  rows.push_back(text("client.rack", &consumer_settings::client_rack,
+                      "Where this consumer is: it may then be served by a replica there instead of the "
+                      "leader."));
   rows.push_back(boolean("check.crcs", &consumer_settings::check_crcs,
                          "Whether each batch's checksum is verified before it is handed out."));
   rows.push_back(boolean("allow.auto.create.topics", &consumer_settings::allow_auto_create_topics,

@@ -75,6 +75,9 @@ class record_batch {
   std::int64_t next_offset() const noexcept;
   /// The end of the partition that consumers see, when this was fetched.
   std::int64_t high_watermark() const noexcept;
+  /// The leader epoch under which it was written; -1 in formats older than 0.11. Goes into a commit, so that
+  /// who starts from there notices a log that was cut back.
+  std::int32_t leader_epoch() const noexcept;
   /// Records in the batch, those below first_offset counted too.
   std::int32_t count() const noexcept;
   /// Uncompressed bytes of the records.
@@ -99,8 +102,13 @@ struct record {
   std::vector<std::pair<std::string, std::optional<std::string>>> headers;
 };
 
-/// Told of a group's decisions, from within poll, on the thread that polls. Both may call commit_sync and
-/// position.
+/// Told of a group's decisions, from within poll (and, of `revoked`, subscribe, unsubscribe, assign and
+/// close), on the thread that calls. They may commit, seek, pause, resume and ask for positions, offsets and
+/// committed offsets; poll, subscribe, unsubscribe, assign and close answer errc::invalid_argument there.
+///
+/// With range, round-robin and sticky a member gives up everything before each rebalance. With
+/// cooperative-sticky (KIP-429) and group.protocol=consumer (KIP-848) the lists have only what comes and
+/// goes: `assigned` is called after each rebalance, perhaps with an empty list.
 struct rebalance_listener {
   std::function<void(const std::vector<topic_partition>&)> assigned{};
   /// Before the partitions are given up: the last moment to commit. Not called for partitions that are
@@ -110,7 +118,17 @@ struct rebalance_listener {
   std::function<void(const std::vector<topic_partition>&)> lost{};
 };
 
+/// A regular expression for topic names.
+struct topic_pattern {
+  std::string expression;
+};
+
 /// Reads records from Kafka.
+///
+/// A position that no longer exists (auto_offset_reset says where to go on, or `none`: errc::data_loss
+/// tells): its records were removed; the log was cut back behind it when a leader changed (KIP-320: then it
+/// goes on where the log was cut, whatever the policy, unless that is `none`); or the topic was deleted and
+/// made anew (KIP-516: then at the beginning of the new one, unless `none`).
 ///
 /// Threads: one thread at a time, except wake_up. Data is read from the sockets within poll by the calling
 /// thread; group membership (heartbeats, max_poll_interval) has a thread of its own, so it does not depend on
@@ -135,8 +153,12 @@ class consumer {
 
   /// Joins the group and lets it share out the topics' partitions. Replaces an earlier subscription.
   result<> subscribe(std::vector<std::string> topics, rebalance_listener listener = {});
+  /// The same for all topics whose whole name a regular expression matches, also those that are made later
+  /// (noticed within metadata_max_age); Kafka's internal topics excepted. Classic groups match here, by
+  /// ECMAScript's rules; with group.protocol=consumer the broker does (RE2's rules; Kafka 4.0 and newer).
+  result<> subscribe(topic_pattern pattern, rebalance_listener listener = {});
   /// Takes these partitions, without a group; replaces an earlier assignment. Offsets may be earliest_offset,
-  /// latest_offset, or no_offset: the committed one, else auto_offset_reset.
+  /// latest_offset, or no_offset: the committed one, else auto_offset_reset. Or start_position::at_time.
   result<> assign(std::vector<start_position> partitions);
   result<> unsubscribe();
   std::vector<topic_partition> assignment() const;

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <penstock/compression.h>
+#include <penstock/kafka/assignor.h>
 #include <penstock/kafka/security.h>
 #include <penstock/kafka/types.h>
 #include <penstock/result.h>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,11 +70,18 @@ struct producer_settings {
   result<> apply(const properties& given);
 };
 
-/// How a group's partitions are shared out. Kafka: partition.assignment.strategy.
+/// How a group's partitions are shared out by its leader. Kafka: partition.assignment.strategy.
 enum class assignor : std::uint8_t {
-  range,        ///< per topic, consecutive partitions
-  round_robin,  ///< all partitions in turn
-  sticky,       ///< balanced, and as few moves as possible
+  range,               ///< "range": per topic, consecutive partitions
+  round_robin,         ///< "roundrobin": all partitions in turn
+  sticky,              ///< "sticky": balanced, and as few moves as possible
+  cooperative_sticky,  ///< "cooperative-sticky": the same; what does not move is never given up (KIP-429)
+};
+
+/// Who shares the partitions out. Kafka: group.protocol.
+enum class group_protocol : std::uint8_t {
+  classic,   ///< a member of the group; any broker
+  consumer,  ///< the broker, without stopping anybody (KIP-848); Kafka 4.0 and newer
 };
 
 /// A consumer's settings.
@@ -86,13 +95,20 @@ struct consumer_settings {
   kafka::isolation_level isolation_level = kafka::isolation_level::read_uncommitted;
   std::vector<assignor> assignors{
       assignor::range};  ///< partition.assignment.strategy, in order of preference
+  /// Assignors of the application's own, preferred to those above (which may then be an empty list).
+  std::vector<std::shared_ptr<partition_assignor>> own_assignors{};
+  kafka::group_protocol group_protocol = kafka::group_protocol::classic;  ///< group.protocol
+  /// group.remote.assignor: the broker's, "uniform" or "range"; empty: its choice. Of the protocol
+  /// `consumer`.
+  std::string group_remote_assignor{};
   std::chrono::milliseconds session_timeout{45'000};    ///< session.timeout.ms
   std::chrono::milliseconds heartbeat_interval{3'000};  ///< heartbeat.interval.ms
   std::chrono::milliseconds max_poll_interval{
-      300'000};                             ///< max.poll.interval.ms: then the member leaves the group
-  std::string group_instance_id{};          ///< group.instance.id: static membership
-  std::int32_t fetch_min_bytes = 1;         ///< fetch.min.bytes
-  std::int32_t fetch_max_bytes = 50 << 20;  ///< fetch.max.bytes: of one answer
+      300'000};                     ///< max.poll.interval.ms: then the member leaves the group
+  std::string group_instance_id{};  ///< group.instance.id: static membership
+  std::string client_rack{};  ///< client.rack: reads from a replica there if the brokers allow it (KIP-392)
+  std::int32_t fetch_min_bytes = 1;                  ///< fetch.min.bytes
+  std::int32_t fetch_max_bytes = 50 << 20;           ///< fetch.max.bytes: of one answer
   std::int32_t max_partition_fetch_bytes = 1 << 20;  ///< max.partition.fetch.bytes
   std::chrono::milliseconds fetch_max_wait{
       500};  ///< fetch.max.wait.ms: the broker's patience for fetch_min_bytes

@@ -79,10 +79,13 @@ struct producer_identity {
   friend bool operator==(const producer_identity&, const producer_identity&) = default;
 };
 
-/// A position in a partition to start at: an offset, or earliest_offset, or latest_offset.
+/// A position in a partition to start at: an offset, or earliest_offset, or latest_offset; or a time.
 struct start_position {
   topic_partition partition{};
   std::int64_t offset = earliest_offset;
+  /// Milliseconds since 1970: at the first record of that time or later, at the end when there is none. Then
+  /// `offset` does not count.
+  std::optional<std::int64_t> at_time{};
 };
 
 }  // namespace penstock::kafka
