@@ -26,6 +26,12 @@ struct options {
   std::string topic;
   std::string format = "%s\\n";
   std::string group;
+  std::string instance_id;
+  std::string assignor = "range";
+  std::string group_protocol = "classic";
+  std::string isolation = "read_uncommitted";
+  std::string rack;
+  std::optional<std::int64_t> from_time;
   std::optional<std::int64_t> count;
   std::optional<std::int32_t> partition;
   bool from_beginning = false;
@@ -78,7 +84,8 @@ result<> printing::begin() {
   }
   std::vector<kafka::start_position> from;
   for (auto& tp : *partitions) {
-    from.push_back({tp, options_.from_beginning ? kafka::earliest_offset : kafka::latest_offset});
+    from.push_back(
+        {tp, options_.from_beginning ? kafka::earliest_offset : kafka::latest_offset, options_.from_time});
   }
   return consumer_.assign(std::move(from));
 }
@@ -137,16 +144,30 @@ result<> printing::run(const interruption& stop) {
   return commit();
 }
 
+kafka::assignor assignor_of(const std::string& name) {
+  if (name == "roundrobin") return kafka::assignor::round_robin;
+  if (name == "sticky") return kafka::assignor::sticky;
+  return name == "cooperative-sticky" ? kafka::assignor::cooperative_sticky : kafka::assignor::range;
+}
+
 result<> run(options& o) {
   auto format = record_format::parse(o.format);
   if (!format) return fail(format.error());
   kafka::consumer_settings settings{
       .group_id = o.group,
       .auto_offset_reset = o.from_beginning ? kafka::offset_reset::earliest : kafka::offset_reset::latest,
+      .isolation_level = o.isolation == "read_committed" ? kafka::isolation_level::read_committed
+                                                         : kafka::isolation_level::read_uncommitted,
+      .assignors = {assignor_of(o.assignor)},
+      .group_protocol =
+          o.group_protocol == "consumer" ? kafka::group_protocol::consumer : kafka::group_protocol::classic,
+      .group_instance_id = o.instance_id,
+      .client_rack = o.rack,
       .connection = patience()};
   if (const auto applied = o.cluster.apply(settings); !applied) return applied;
   settings.enable_auto_commit = false;
-  if (o.partition || o.until_end) settings.group_id.clear();  // of a file that serves other programs too
+  if (o.partition || o.until_end || o.from_time)
+    settings.group_id.clear();  // of a file that serves other programs too
   o.group = settings.group_id;
   o.from_beginning = settings.auto_offset_reset == kafka::offset_reset::earliest;
   auto consumer = kafka::consumer::create(std::move(settings));
@@ -178,6 +199,29 @@ void add_consume(command root) {
       })
       .shows_default();
   const auto group = c.value("--group,-g", o->group, "share the partitions with the group's other members");
+  c.value("--group-protocol", o->group_protocol,
+          "who shares partitions out: the group's members (classic), or the broker, which stops nobody "
+          "meanwhile "
+          "(consumer; Kafka 4.0 and newer)")
+      .one_of({"classic", "consumer"})
+      .shows_default();
+  c.value("--assignor", o->assignor,
+          "how a classic group shares partitions out; its other members must have it too")
+      .one_of({"range", "roundrobin", "sticky", "cooperative-sticky"})
+      .shows_default();
+  c.value(
+      "--instance-id", o->instance_id,
+      "the name of a static member: when it comes back within its session it has its partitions at once, and "
+      "the others notice nothing");
+  c.value("--isolation", o->isolation,
+          "read_committed leaves out what belongs to open or aborted transactions")
+      .one_of({"read_uncommitted", "read_committed"})
+      .shows_default();
+  c.value("--rack", o->rack, "where this reader is: brokers may then serve it from a replica there");
+  c.value("--from-time", o->from_time,
+          "start at the first record of this time or later, in milliseconds since 1970")
+      .between(0, any_amount)
+      .excludes(group);
   c.value("--partition,-p", o->partition, "this one only").between(0, 1'000'000).excludes(group);
   c.flag("--until-end,-e", o->until_end, "stop at what is the end of the topic now").excludes(group);
   c.run([o] { return run(*o); });

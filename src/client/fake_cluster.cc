@@ -207,6 +207,13 @@ void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame
       return;
     case reaction::kind::pass: break;
   }
+  if (r.header.key == api_key::fetch && fetch_sessions) {
+    if (const auto wrong = open_session(r); wrong != error_code::none) {
+      wire::fetch_response a;
+      a.error_code = code(wrong);
+      return reply(s, r.header, encoded(a, r.header.version));
+    }
+  }
   auto answer = serve(r);
   if (answer)
     reply(s, r.header, *answer);
@@ -289,6 +296,7 @@ std::string fake_cluster::metadata(const seen_request& r) {
   const auto describe = [&](const std::string& name) {
     auto& t = a.topics.emplace_back();
     t.name = name;
+    if (const auto id = ids_.find(name); id != ids_.end()) t.topic_id = id->second;
     const auto it = topics_.find(name);
     if (it == topics_.end()) {
       t.error_code = code(error_code::unknown_topic_or_partition);
@@ -377,18 +385,59 @@ std::string fake_cluster::produce(const seen_request& r) {
   return encoded(a, r.header.version);
 }
 
+std::string fake_cluster::name_of(const wire::uuid& id) const {
+  for (const auto& [name, known] : ids_)
+    if (known == id) return name;
+  return {};
+}
+
+// Completes a request by what its session knows already.
+wire::error_code fake_cluster::open_session(seen_request& r) {
+  auto ask = r.as<wire::fetch_request>();
+  if (ask.session_epoch < 0) return error_code::none;
+  if (ask.session_epoch == 0) {
+    fetch_sessions_.erase(ask.session_id);
+    ask.session_id = next_session_++;
+    fetch_sessions_[ask.session_id];
+  }
+  const auto it = fetch_sessions_.find(ask.session_id);
+  if (it == fetch_sessions_.end()) return error_code::fetch_session_id_not_found;
+  auto& session = it->second;
+  if (ask.session_epoch != session.epoch++) return error_code::invalid_fetch_session_epoch;
+  const auto name = [&](const auto& t) { return t.topic.empty() ? name_of(t.topic_id) : t.topic; };
+  for (const auto& t : ask.topics)
+    for (const auto& p : t.partitions) session.of[{name(t), p.partition}] = {t.topic_id, p};
+  // In Kafka's order: what is forgotten goes even if the same request named it.
+  for (const auto& t : ask.forgotten_topics_data)
+    for (const auto p : t.partitions) session.of.erase({name(t), p});
+  ask.topics.clear();
+  ask.forgotten_topics_data.clear();
+  for (const auto& [key, p] : session.of) ask.topics.push_back({key.first, p.first, {p.second}});
+  r.body = encoded(ask, r.header.version);
+  return error_code::none;
+}
+
 std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_try) {
-  const auto ask = r.as<wire::fetch_request>();
+  auto ask = r.as<wire::fetch_request>();
+  for (auto& t : ask.topics)
+    if (t.topic.empty()) t.topic = name_of(t.topic_id);
   wire::fetch_response a;
+  if (fetch_sessions && ask.session_epoch >= 0) a.session_id = ask.session_id;
   std::deque<std::string> kept;
   std::size_t bytes = 0;
   bool failed = false;
   for (const auto& t : ask.topics) {
     auto& topic = a.responses.emplace_back();
     topic.topic = t.topic;
+    topic.topic_id = t.topic_id;
     for (const auto& p : t.partitions) {
       auto& out = topic.partitions.emplace_back();
       out.partition_index = p.partition;
+      if (!topics_.contains(t.topic)) {
+        out.error_code = code(error_code::unknown_topic_id);
+        failed = true;
+        continue;
+      }
       const auto& part = partition(t.topic, p.partition);
       out.high_watermark = part.end;
       out.last_stable_offset = part.end;
@@ -421,6 +470,11 @@ std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_
           if (auto answer = fetch(w, true)) reply(s, w.header, *answer);
       });
     return std::nullopt;
+  }
+  if (a.session_id != 0 && ask.session_epoch > 0) {
+    for (auto& t : a.responses)
+      std::erase_if(t.partitions, [](const auto& p) { return p.error_code == 0 && p.records.bytes.empty(); });
+    std::erase_if(a.responses, [](const auto& t) { return t.partitions.empty(); });
   }
   return encoded(a, r.header.version);
 }

@@ -20,6 +20,7 @@
 #include "wire/messages/fetch.h"
 #include "wire/messages/produce.h"
 #include "wire/record_batch.h"
+#include "wire/uuid.h"
 
 namespace penstock::client::testing {
 
@@ -99,6 +100,11 @@ class fake_cluster {
   /// The values of a partition, in order.
   std::vector<std::string> values(const std::string& topic, std::int32_t p) const;
   void move_leader(const std::string& topic, std::int32_t p, std::int32_t to);
+  /// Gives a topic an id, so that fetches name it by that; another one later means that it was made anew.
+  void set_topic_id(const std::string& name, wire::uuid id) { ids_[name] = id; }
+  /// Whether brokers keep fetch sessions, and forgetting those that there are.
+  bool fetch_sessions = false;
+  void forget_fetch_sessions() { fetch_sessions_.clear(); }
 
   /// The next request of this kind (to any broker) meets `f`; scripts of a kind are used up in their order.
   void script(wire::api_key key, std::function<reaction(const seen_request&)> f) {
@@ -141,6 +147,8 @@ class fake_cluster {
                                                                      const std::string& topic, std::int32_t p,
                                                                      bytes_view batch);
   std::optional<std::string> fetch(const seen_request& r, bool last_try);
+  wire::error_code open_session(seen_request& r);
+  std::string name_of(const wire::uuid& id) const;
   std::string list_offsets(const seen_request& r);
   void serve_waiting();
 
@@ -158,6 +166,15 @@ class fake_cluster {
   std::map<wire::api_key, int> counts_;
   std::vector<std::pair<std::shared_ptr<session>, seen_request>> held_;
   std::vector<std::pair<std::shared_ptr<session>, seen_request>> waiting_fetches_;
+  struct fetch_session_state {
+    std::int32_t epoch = 0;
+    std::map<std::pair<std::string, std::int32_t>,
+             std::pair<wire::uuid, wire::fetch_request::fetch_partition>>
+        of;
+  };
+  std::map<std::int32_t, fetch_session_state> fetch_sessions_;
+  std::int32_t next_session_ = 1;
+  std::map<std::string, wire::uuid> ids_;
   io::timer fetch_timer_;
   std::int64_t next_producer_id_ = 1000;
   int accepted_ = 0;

@@ -43,7 +43,7 @@ void fetch_session::fill(wire::fetch_request& request, const std::vector<fetch_w
   if (all) told_.clear();
   ++round_;
   for (const auto& w : wishes) {
-    const auto [it, added] = told_.try_emplace(w.partition.get(), told{w, round_});
+    const auto [it, added] = told_.try_emplace(*w.partition, told{w, round_});
     auto& before = it->second;
     before.round = round_;
     if (added || !same(before.wish, w)) {

@@ -43,13 +43,12 @@ class fetch_session {
     fetch_wish wish;
     std::uint64_t round = 0;
   };
-  using partition_key = const kafka::topic_partition*;  // one for each partition that is assigned
 
   std::int32_t id_ = 0;
   std::int32_t epoch_ = 0;  // of the next request; 0: a new session
   bool by_id_ = false;
   std::uint64_t round_ = 0;
-  std::map<partition_key, told> told_;
+  std::map<kafka::topic_partition, told> told_;
 };
 
 }  // namespace penstock::client

@@ -168,13 +168,14 @@ void fetcher::send_fetches() {
     const auto* leader = cluster_.metadata().leader_of(tp.topic, tp.partition);
     if (leader == nullptr) {
       leaderless(*p);
-    } else if (!is_same_topic(*p)) {
       continue;
-    } else if (p->fetched_epoch >= 0 && leader->leader_epoch > p->checked_epoch) {
-      to_check[leader->leader].push_back(p);
-    } else if (const auto source = source_of(*p, *leader); !outstanding_.contains(source)) {
-      by_source[source].push_back(p);
     }
+    const auto source = source_of(*p, *leader);
+    if (outstanding_.contains(source) || !is_same_topic(*p)) continue;
+    if (p->fetched_epoch >= 0 && leader->leader_epoch > p->checked_epoch)
+      to_check[leader->leader].push_back(p);
+    else
+      by_source[source].push_back(p);
   }
   for (auto& [broker, partitions] : to_check) validate(broker, std::move(partitions));
   for (auto& [broker, partitions] : by_source) {

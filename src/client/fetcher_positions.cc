@@ -169,11 +169,15 @@ void fetcher::truncated(partition& p, std::int64_t end_offset, std::int32_t epoc
                         : fmt::format("{}: the log was cut back to offset {} when its leader changed; it had "
                                       "been read up to offset {}, and the records in between are lost",
                                       name_of(*p.tp), end_offset, p.next_fetch)});
-  if (end_offset >= 0)
+  if (end_offset >= 0) {
     restart(p, {end_offset, epoch, {}});
-  else
+    // The leader has just said so itself.
+    if (const auto* leader = cluster_.metadata().leader_of(p.tp->topic, p.tp->partition))
+      p.checked_epoch = leader->leader_epoch;
+  } else {
     restart(p, {.offset = settings_.reset == kafka::offset_reset::earliest ? kafka::earliest_offset
                                                                            : kafka::latest_offset});
+  }
 }
 
 }  // namespace penstock::client

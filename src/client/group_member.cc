@@ -123,12 +123,17 @@ void group_member::joined(result<wire::join_group_response> response) {
   generation_.member_id = response->member_id;
   protocol_ = response->protocol_name.value_or(std::string());
   leader_ = response->leader == response->member_id;
-  if (!leader_ || response->skip_assignment) return sync({});
   members_.clear();
+  shared_out_.reset();
+  if (!leader_) return sync({});
   for (auto& m : response->members)
     members_.push_back(decode_subscription(protocol_, std::move(m.member_id),
                                            m.group_instance_id.value_or(std::string()), m.metadata));
-  lead();
+  if (!response->skip_assignment) return lead();
+  // A static member that led before: its earlier assignment holds.
+  for (const auto& m : members_)
+    for (const auto& t : m.topics) cluster_.watch_topic(t);
+  sync({});
 }
 
 partition_counts group_member::count_partitions() const {
@@ -152,24 +157,29 @@ void group_member::lead() {
   try_to_share_out();
 }
 
+bool group_member::knows_all_topics() const {
+  for (const auto& m : members_) {
+    for (const auto& t : m.topics) {
+      const auto* known = cluster_.metadata().find(t);
+      if (known == nullptr ||
+          (known->error != error_code::none && known->error != error_code::unknown_topic_or_partition))
+        return false;
+    }
+  }
+  return true;
+}
+
 // The partitions of every topic must be known, but a topic that does not exist is not waited for very long.
 void group_member::try_to_share_out() {
   if (state_ != state::sharing_out) return;
   const bool patient = cluster_.now() - sharing_since_ < patience_for_metadata;
-  for (const auto& m : members_) {
-    for (const auto& t : m.topics) {
-      const auto* known = cluster_.metadata().find(t);
-      if (known != nullptr &&
-          (known->error == error_code::none || known->error == error_code::unknown_topic_or_partition))
-        continue;
-      if (!patient) continue;
-      timer_.arm(cluster_.settings().retry_backoff, [this] { try_to_share_out(); });
-      return;
-    }
+  if (patient && !knows_all_topics()) {
+    timer_.arm(cluster_.settings().retry_backoff, [this] { try_to_share_out(); });
+    return;
   }
   shared_out_ = count_partitions();
   std::sort(members_.begin(), members_.end(), comes_before);
-  auto shares = chosen().share_out(members_, shared_out_);
+  auto shares = chosen().share_out(members_, *shared_out_);
   std::vector<wire::sync_group_request::sync_group_request_assignment> assignments;
   for (const auto& m : members_) assignments.push_back({m.member_id, encode_assignment(shares[m.member_id])});
   sync(std::move(assignments));
@@ -375,7 +385,8 @@ void group_member::metadata_changed() {
   if (state_ == state::matching && cluster_.metadata().version() > 0) return find();
   if (state_ == state::sharing_out) return try_to_share_out();
   if (state_ != state::stable) return;
-  if ((leader_ && count_partitions() != shared_out_) ||
+  if (leader_ && !shared_out_ && knows_all_topics()) shared_out_ = count_partitions();
+  if ((leader_ && shared_out_ && count_partitions() != *shared_out_) ||
       (selection_.is_pattern() && selection_.topics(cluster_) != topics_))
     interrupt();
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ class group_member final : public membership {
   void join();
   void joined(result<wire::join_group_response> response);
   void lead();
+  bool knows_all_topics() const;
   void try_to_share_out();
   void sync(std::vector<wire::sync_group_request::sync_group_request_assignment> assignments);
   void synced(result<wire::sync_group_response> response);
@@ -85,8 +87,8 @@ class group_member final : public membership {
   bool join_again_ = false;                    // as soon as it has
   bool leader_ = false;
   std::string protocol_;
-  std::vector<group_subscription> members_;  // when leading
-  client::partition_counts shared_out_;      // the partition counts that were shared out
+  std::vector<group_subscription> members_;             // when leading
+  std::optional<client::partition_counts> shared_out_;  // the partition counts that were shared out
   io::instant sharing_since_{};
   io::instant last_heartbeat_{};
   bool heartbeat_under_way_ = false;

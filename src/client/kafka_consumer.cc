@@ -29,15 +29,17 @@ consumer& consumer::operator=(consumer&& other) noexcept {
 }
 
 consumer::~consumer() {
-  if (impl_) static_cast<void>(close(std::chrono::seconds(3)));
+  if (!impl_) return;
+  impl_->listener = {};  // what its functions refer to may be gone already
+  static_cast<void>(close(std::chrono::seconds(3)));
 }
 
 result<> consumer::subscribe(std::vector<std::string> topics, rebalance_listener listener) {
   return impl_->subscribe(client::topic_selection::names(std::move(topics)), std::move(listener));
 }
 
-result<> consumer::subscribe(topic_pattern pattern, rebalance_listener listener) {
-  auto topics = client::topic_selection::matching(std::move(pattern.expression));
+result<> consumer::subscribe_matching(std::string pattern, rebalance_listener listener) {
+  auto topics = client::topic_selection::matching(std::move(pattern));
   if (!topics) return fail(topics.error());
   return impl_->subscribe(std::move(*topics), std::move(listener));
 }

@@ -57,15 +57,15 @@ def two_members(t: Stage, assignor: str) -> str:
     return f"{len(values + more + last)} records, 4 partitions"
 
 
-@case("groups")
-def a_mixed_group(t: Stage) -> str:
+@case("groups", ("range", "roundrobin", "cooperative-sticky"))
+def a_mixed_group(t: Stage, assignor: str) -> str:
     "kcat and the command line in one group: each record goes to one of them, once"
     topic, group = t.topic(partitions=4), f"group-{t.name}"
-    ours = Member.cli(t, group, topic)
+    ours = Member.cli(t, group, topic, "--assignor", assignor)
     values = numbered(0, 400)
     send(t, topic, values, 4)
     wait_for_all([ours], values)
-    theirs = Member.kcat(t, group, topic, "-X", "partition.assignment.strategy=range")
+    theirs = Member.kcat(t, group, topic, "-X", f"partition.assignment.strategy={assignor}")
     theirs.wait_assigned(2)
     more = numbered(400, 400)
     send(t, topic, more, 4)
@@ -83,11 +83,62 @@ def a_mixed_group(t: Stage) -> str:
     return f"{len(values + more + last)} records"
 
 
+@case("groups", ("range", "cooperative-sticky"))
+def the_command_line_joins_kcat(t: Stage, assignor: str) -> str:
+    "kcat leads the group, the command line comes and goes: kcat gives up no more than it has to"
+    topic, group = t.topic(partitions=4), f"group-{t.name}"
+    theirs = Member.kcat(t, group, topic, "-X", f"partition.assignment.strategy={assignor}")
+    theirs.wait_assigned(4)
+    ours = Member.cli(t, group, topic, "--assignor", assignor)
+    theirs.wait_assigned(2)
+    values = numbered(0, 400)
+    send(t, topic, values, 4)
+    wait_for_all([ours, theirs], values)
+    expect_equal(len(ours.values()), 200, "records of the command line")
+    ours.stop()
+    theirs.wait_assigned(4)
+    last = numbered(400, 40)
+    send(t, topic, last, 4)
+    wait_for_all([theirs], last)
+    theirs.stop()
+    check_once([ours, theirs], values + last)
+    revoked = [line for line in theirs.running.err if b"incremental revoke" in line]
+    if assignor == "cooperative-sticky":
+        expect(len(revoked) <= 2, f"kcat gave two partitions up, and its rest at the end: {revoked}")
+    return f"{len(values + last)} records"
+
+
+@case("groups")
+def our_static_member_comes_back(t: Stage) -> str:
+    "A static member of the command line that comes back within its session has its partitions, kcat notices nothing"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    kcats = Member.kcat(t, group, topic, "-X", "session.timeout.ms=30000", "-X", "group.instance.id=one", "-X",
+                        "partition.assignment.strategy=range")
+    kcats.wait_assigned(2)
+    ours = Member.cli(t, group, topic, "--instance-id", "two")
+    kcats.wait_assigned(1)
+    values = numbered(0, 20)
+    send(t, topic, values, 2)
+    wait_for_all([kcats, ours], values)
+    said = len(kcats.running.err)
+    ours.stop()
+    again = Member.cli(t, group, topic, "--instance-id", "two")
+    more = numbered(20, 20)
+    send(t, topic, more, 2)
+    wait_for_all([kcats, ours, again], values + more)
+    expect_equal([line for line in kcats.running.err[said:] if b"rebalanced" in line], [], "rebalances of kcat")
+    for member in (kcats, again):
+        member.stop()
+    check_once([kcats, ours, again], values + more)
+    return "2 partitions"
+
+
 @case("groups")
 def two_of_ours(t: Stage) -> str:
     "Two members of the command line share the partitions, and each takes over from the other"
     topic, group = t.topic(partitions=4), f"group-{t.name}"
-    first, second = Member.cli(t, group, topic), Member.cli(t, group, topic)
+    options = ("--assignor", "cooperative-sticky")
+    first, second = Member.cli(t, group, topic, *options), Member.cli(t, group, topic, *options)
 
     def shared() -> bool:
         text = t.cli("group", "describe", group, status=None).text

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from harness import CODECS, KAFKA, ROOT, Done, Running, Stage, case, expect, expect_equal, main
+from harness import CODECS, KAFKA, ROOT, Done, Penstock, Running, Stage, case, expect, expect_equal, main
 from peers import BOTH, Cli, Kcat, Member, Record, kcat, wait_for_all
 
 TOOLS = "org.apache.kafka.tools."
@@ -156,18 +156,28 @@ class JavaMember:
     def values(self) -> list[bytes]:
         return [event["value"].encode() for event in self.events("record_data")]
 
+    def assigned(self) -> set[int]:
+        """What came and did not go again: cooperative members are told no more than that."""
+        now: set[int] = set()
+        for line in list(self.running.out):
+            if line.startswith(b"{") and line.endswith(b"\n") and (event := json.loads(line))["name"].startswith(
+                    "partitions_"):
+                told = {p["partition"] for p in event["partitions"]}
+                now = now | told if event["name"] == "partitions_assigned" else now - told
+        return now
+
     def wait_assigned(self, count: int) -> None:
-        self.running.wait_for(lambda: (e := self.events("partitions_assigned")) and len(e[-1]["partitions"]) == count,
-                              f"it had {count} partitions", SECONDS)
+        self.running.wait_for(lambda: len(self.assigned()) == count, f"it had {count} partitions", SECONDS)
 
     @property
     def records(self) -> list[Record]:
         return [Record(e["partition"], e["offset"], -1, None, e["value"].encode()) for e in self.events("record_data")]
 
 
-@case("java")
-def a_group_of_three_kinds(t: Stage) -> str:
+@case("java", {"Range": "range", "RoundRobin": "roundrobin", "CooperativeSticky": "cooperative-sticky"}.items())
+def a_group_of_three_kinds(t: Stage, which: tuple[str, str]) -> str:
     "Java, kcat and the command line share a topic: each record goes to one of them, once"
+    java_name, assignor = which
     topic, group = t.topic(partitions=6), f"group-{t.name}"
 
     def send(first: int) -> list[bytes]:
@@ -175,11 +185,13 @@ def a_group_of_three_kinds(t: Stage) -> str:
         for partition in range(6):
             Kcat.write(t, topic, [(None, v) for v in values[partition::6]], options=("-p", str(partition)))
         return values
-    java = JavaMember(t, group, topic, "--assignment-strategy", "org.apache.kafka.clients.consumer.RangeAssignor")
+    java = JavaMember(t, group, topic, "--assignment-strategy",
+                      f"org.apache.kafka.clients.consumer.{java_name}Assignor")
     java.wait_assigned(6)
     values = send(0)
     wait_for_all([java], values, SECONDS)
-    theirs, ours = Member.kcat(t, group, topic), Member.cli(t, group, topic)
+    theirs = Member.kcat(t, group, topic, "-X", f"partition.assignment.strategy={assignor}")
+    ours = Member.cli(t, group, topic, "--assignor", assignor)
     java.wait_assigned(2)
     theirs.wait_assigned(2, SECONDS)
     java.wait_assigned(2)
@@ -198,6 +210,30 @@ def a_group_of_three_kinds(t: Stage) -> str:
     wait_for_all([java], values[600:], SECONDS)
     java.running.stop(seconds=SECONDS)
     return f"{len(values)} records, 6 partitions"
+
+
+@case("java", ("sticky", "consumer"))
+def a_group_of_two_kinds(t: Stage, how: str) -> str:
+    "Java and the command line share a topic by what kcat does not know: sticky, and the broker as assignor"
+    if how == "consumer" and isinstance(t.broker, Penstock):
+        return "the embedded broker assigns nothing"
+    topic, group = t.topic(partitions=6), f"group-{t.name}"
+    theirs, ours = {"sticky": (("--assignment-strategy", "org.apache.kafka.clients.consumer.StickyAssignor"),
+                               ("--assignor", "sticky")),
+                    "consumer": (("--group-protocol", "consumer"), ("--group-protocol", "consumer"))}[how]
+    java = JavaMember(t, group, topic, *theirs)
+    java.wait_assigned(6)
+    cli = Member.cli(t, group, topic, *ours)
+    java.wait_assigned(3)
+    values = [b"%d" % n for n in range(300)]
+    for partition in range(6):
+        Kcat.write(t, topic, [(None, v) for v in values[partition::6]], options=("-p", str(partition)))
+    wait_for_all([java, cli], values, SECONDS)
+    expect_equal(len(cli.values()), 150, "records of the command line")
+    cli.stop()
+    java.wait_assigned(6)
+    java.running.stop(seconds=SECONDS)
+    return "300 records, 6 partitions"
 
 
 # --- what administrators use --------------------------------------------------------------------------------------------

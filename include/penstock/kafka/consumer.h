@@ -118,11 +118,6 @@ struct rebalance_listener {
   std::function<void(const std::vector<topic_partition>&)> lost{};
 };
 
-/// A regular expression for topic names.
-struct topic_pattern {
-  std::string expression;
-};
-
 /// Reads records from Kafka.
 ///
 /// A position that no longer exists (auto_offset_reset says where to go on, or `none`: errc::data_loss
@@ -148,7 +143,7 @@ class consumer {
   static result<consumer> create(consumer_settings settings);
   consumer(consumer&&) noexcept;
   consumer& operator=(consumer&&) noexcept;
-  /// close() with a short deadline.
+  /// close() with a short deadline, and without a word to the listener.
   ~consumer();
 
   /// Joins the group and lets it share out the topics' partitions. Replaces an earlier subscription.
@@ -156,7 +151,7 @@ class consumer {
   /// The same for all topics whose whole name a regular expression matches, also those that are made later
   /// (noticed within metadata_max_age); Kafka's internal topics excepted. Classic groups match here, by
   /// ECMAScript's rules; with group.protocol=consumer the broker does (RE2's rules; Kafka 4.0 and newer).
-  result<> subscribe(topic_pattern pattern, rebalance_listener listener = {});
+  result<> subscribe_matching(std::string pattern, rebalance_listener listener = {});
   /// Takes these partitions, without a group; replaces an earlier assignment. Offsets may be earliest_offset,
   /// latest_offset, or no_offset: the committed one, else auto_offset_reset. Or start_position::at_time.
   result<> assign(std::vector<start_position> partitions);
@@ -199,7 +194,8 @@ class consumer {
   using membership = group_metadata;
   membership group_membership() const;
 
-  /// Commits (with enable_auto_commit), leaves the group and closes the connections.
+  /// Commits (with enable_auto_commit), tells the listener what is given up, leaves the group and closes the
+  /// connections.
   result<> close(std::chrono::milliseconds timeout);
 
   struct impl;
