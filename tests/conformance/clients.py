@@ -12,6 +12,7 @@ import cases_client  # noqa: F401 (each declares its cases)
 import cases_groups  # noqa: F401
 import cases_records  # noqa: F401
 import cases_topics  # noqa: F401
+import cases_transactions  # noqa: F401
 from harness import main
 
 if __name__ == "__main__":
