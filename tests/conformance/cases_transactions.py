@@ -35,9 +35,9 @@ def a_commit(t: Stage) -> str:
     for part in range(3):
         sent = [(b"key-%d" % (n % 10), b"%d-%d" % (part, n)) for n in range(300)]
         Kcat.write(t, topic, sent, options=transactional(t.name))
+    expected = sorted(b"%d-%d" % (part, n) for part in range(3) for n in range(300))
     for options in ((), UNCOMMITTED):
-        expect_equal(sorted(values(t, topic, *options)), sorted(b"%d-%d" % (part, n) for part in range(3) for n in range(300)),
-                     f"records with {options or 'read_committed'}")
+        expect_equal(sorted(values(t, topic, *options)), expected, f"records with {options or 'read_committed'}")
     return "900 records in 3 transactions"
 
 
