@@ -95,8 +95,9 @@ class kerberos_context {
       if (GSS_ERROR(major))
         return fail(failure(fmt::format("name the principal {}", settings_.principal), major, minor));
     }
-    // With a keytab the library gets (and renews) the ticket by itself, into a cache in memory.
-    const auto cache = "MEMORY:penstock-" + settings_.principal;
+    // With a keytab the library gets (and renews) the ticket by itself, into a cache in memory
+    // that connections share; named for the keytab too, or another keytab would get this one's tickets.
+    const auto cache = fmt::format("MEMORY:penstock-{}-{}", settings_.principal, settings_.keytab);
     std::array<gss_key_value_element_desc, 2> elements{
         {{"client_keytab", settings_.keytab.c_str()}, {"ccache", cache.c_str()}}};
     gss_key_value_set_desc store{static_cast<OM_uint32>(elements.size()), elements.data()};

@@ -66,6 +66,8 @@ security_settings let_in(const std::string& mechanism) {
                          .expires = std::chrono::system_clock::now() + 60s,
                          .principal = "user"};
     };
+  } else if (mechanism == "GSSAPI") {
+    s.kerberos = {.principal = env("SECURITY_PRINCIPAL"), .keytab = env("SECURITY_DIR") + "/user.keytab"};
   } else {
     s.sasl_username = "user";
     s.sasl_password = env("SECURITY_PASSWORD");
@@ -214,6 +216,22 @@ INSTANTIATE_TEST_SUITE_P(of_kafka, a_mechanism,
                            std::erase(name, '-');
                            return name;
                          });
+
+TEST(kerberos, lets_records_through_and_is_renewed) {
+  if (std::getenv("SECURITY_PRINCIPAL") == nullptr) GTEST_SKIP() << "no KDC (krb5-kdc) on this machine";
+  carry(env("SECURITY_SASL_SSL"), let_in("GSSAPI"), 5s);
+}
+
+TEST(kerberos, tells_why_there_is_no_ticket) {
+  if (std::getenv("SECURITY_PRINCIPAL") == nullptr) GTEST_SKIP() << "no KDC (krb5-kdc) on this machine";
+  auto s = let_in("GSSAPI");
+  s.kerberos.keytab = env("SECURITY_DIR") + "/none.keytab";
+  EXPECT_THAT(refusal(env("SECURITY_SASL_SSL"), s), AllOf(HasSubstr("Kerberos"), HasSubstr("none.keytab")));
+  s = let_in("GSSAPI");
+  s.kerberos.service_name = "nosuch";
+  EXPECT_THAT(refusal(env("SECURITY_SASL_SSL"), s),
+              AllOf(HasSubstr("nosuch@localhost"), HasSubstr("Kerberos")));
+}
 
 TEST(sasl_without_tls, lets_records_through) {
   auto s = let_in("SCRAM-SHA-256");

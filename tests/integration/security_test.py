@@ -88,6 +88,62 @@ def broker_settings(home: Path, ports: list[int], controller: int, password: str
     return values
 
 
+class Kdc:
+    """A Kerberos realm of one's own, on loopback, for as long as the test runs."""
+
+    PROGRAMS = ("/usr/sbin/krb5kdc", "/usr/sbin/kdb5_util", "/usr/sbin/kadmin.local")
+    REALM = "PENSTOCK.TEST"
+
+    def __init__(self, home: Path):
+        port = free_ports(1)[0]
+        config, kdc = home / "krb5.conf", home / "kdc.conf"
+        config.write_text(f"""[libdefaults]
+  default_realm = {self.REALM}
+  dns_lookup_kdc = false
+  dns_canonicalize_hostname = false
+  rdns = false
+  udp_preference_limit = 1
+[realms]
+  {self.REALM} = {{
+    kdc = 127.0.0.1:{port}
+  }}
+[domain_realm]
+  localhost = {self.REALM}
+""", encoding="utf-8")
+        kdc.write_text(f"""[realms]
+  {self.REALM} = {{
+    database_name = {home}/principal
+    key_stash_file = {home}/stash
+    kdc_listen = 127.0.0.1:{port}
+    kdc_tcp_listen = 127.0.0.1:{port}
+    max_life = 1h
+  }}
+""", encoding="utf-8")
+        self.env = {"KRB5_CONFIG": str(config), "KRB5_KDC_PROFILE": str(kdc),
+                    "JAVA_TOOL_OPTIONS": f"-Djava.security.krb5.conf={config}"}
+        everything = {**os.environ, **self.env}
+        run("/usr/sbin/kdb5_util", "create", "-s", "-P", secrets.token_hex(12), "-r", self.REALM, env=everything)
+        for name, keytab in (("user", "user"), ("kafka/localhost", "kafka")):
+            run("/usr/sbin/kadmin.local", "-r", self.REALM, "addprinc", "-randkey", name, env=everything)
+            run("/usr/sbin/kadmin.local", "-r", self.REALM, "ktadd", "-k", home / f"{keytab}.keytab", name, env=everything)
+        self.process = subprocess.Popen(["/usr/sbin/krb5kdc", "-n"], env=everything, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def broker_settings(self, home: Path) -> dict[str, str]:
+        return {
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER,GSSAPI",
+            "sasl.kerberos.service.name": "kafka",
+            "listener.name.sasl_ssl.gssapi.connections.max.reauth.ms": "2000",
+            "listener.name.sasl_ssl.gssapi.sasl.jaas.config":
+                "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true "
+                f'keyTab="{home}/kafka.keytab" principal="kafka/localhost@{self.REALM}";',
+        }
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", default="4.1.0")
@@ -106,10 +162,16 @@ def main() -> int:
         certificate(home, "ca", "client", password=password)
         certificate(home, "other-ca", "stranger")
         *ports, controller = free_ports(5)
-        overrides = [word for key, value in broker_settings(home, ports, controller, password).items()
+        kdc = Kdc(home) if all(Path(program).exists() for program in Kdc.PROGRAMS) else None
+        settings = broker_settings(home, ports, controller, password)
+        if kdc:
+            settings |= kdc.broker_settings(home)
+            os.environ.update(kdc.env)
+            os.environ["SECURITY_PRINCIPAL"] = f"user@{Kdc.REALM}"
+        overrides = [word for key, value in settings.items()
                      for word in ("--set", f"{key}={value}")]
-        run(*kafka, "start", options.version, "--port", ports[0], "--dir", home / "kafka", "--seconds", 900, *overrides)
         try:
+            run(*kafka, "start", options.version, "--port", ports[0], "--dir", home / "kafka", "--seconds", 900, *overrides)
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
                 run(*kafka, "tool", options.version, "kafka.admin.ConfigCommand", "--bootstrap-server",
                     f"127.0.0.1:{ports[0]}", "--alter", "--entity-type", "users", "--entity-name", "user",
@@ -130,6 +192,8 @@ def main() -> int:
             if os.environ.get("SHOW_KAFKA_LOG") and log.exists():
                 print(log.read_text(errors="replace")[-6000:])
             subprocess.run([*kafka, "stop", "--dir", str(home / "kafka")], check=False)
+            if kdc:
+                kdc.stop()
 
 
 if __name__ == "__main__":
