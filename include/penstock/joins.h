@@ -8,7 +8,9 @@
 #include <penstock/windowed.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <type_traits>
@@ -326,6 +328,80 @@ struct table_join_function {
   }
 };
 
+/// A row of the left table on its way to the lane of the row that it refers to.
+template <typename K, typename FK, typename A>
+struct reference {
+  K key;
+  FK to;
+  std::int64_t version;    // counts the changes of the left row
+  std::optional<A> row{};  // nothing: it refers elsewhere now
+};
+template <typename K, typename Out>
+struct referred {
+  K key;
+  std::int64_t version;
+  Out result;
+};
+
+/// At the left row: who refers to what, and what it must be told when that changes.
+template <typename K, typename FK, typename A, typename KeyOf>
+struct refer_function {
+  using output = reference<K, FK, A>;
+  value_state<FK> to;
+  value_state<std::int64_t> version;
+  KeyOf key_of;
+  refer_function(auto& state, KeyOf k) : to(state, "to"), version(state, "version"), key_of(std::move(k)) {}
+  void process(const A& row, auto& ctx) {
+    FK now = std::invoke(key_of, row);
+    const std::int64_t v = version.value_or(0) + 1;
+    if (const FK* before = to.get(); before != nullptr && !(*before == now))
+      ctx.emit({ctx.key(), *before, v, {}});
+    ctx.emit({ctx.key(), now, v, row});
+    version.set(v);
+    to.set(std::move(now));
+  }
+};
+
+/// At the row referred to: all that refer to it.
+template <typename K, typename FK, typename A, typename B, typename F>
+struct resolve_function {
+  using output = referred<K, std::decay_t<std::invoke_result_t<F&, const A&, const B&>>>;
+  struct referrer {
+    A row;
+    std::int64_t version;
+  };
+  map_state<K, referrer> referrers;
+  value_state<B> row;
+  F f;
+  resolve_function(auto& state, F user)
+      : referrers(state, "referrers"), row(state, "row"), f(std::move(user)) {}
+  void process_first(const reference<K, FK, A>& r, auto& ctx) {
+    if (!r.row) {
+      referrers.erase(r.key);
+      return;
+    }
+    referrers.put(r.key, {*r.row, r.version});
+    if (const B* b = row.get(); b != nullptr) ctx.emit({r.key, r.version, f(*r.row, *b)});
+  }
+  void process_second(const B& b, auto& ctx) {
+    row.set(b);
+    referrers.for_each([&](const K& key, const referrer& r) { ctx.emit({key, r.version, f(r.row, b)}); });
+  }
+};
+
+/// Back at the left row: results of what it referred to before are dropped.
+template <typename K, typename Out>
+struct newest_version {
+  using output = Out;
+  value_state<std::int64_t> seen;
+  explicit newest_version(auto& state) : seen(state, "seen") {}
+  void process(const referred<K, Out>& r, auto& ctx) {
+    if (r.version < seen.value_or(0)) return;
+    seen.set(r.version);
+    ctx.emit(r.result);
+  }
+};
+
 /// The first record of a key, until `within` has passed.
 template <typename T>
 struct first_within {
@@ -448,6 +524,42 @@ auto keyed<K, T>::tables(detail::named name, const Other& other, F f) const {
     if constexpr (joins) {
       return connect(other).template process<detail::table_join_function<T, B, F, Left, Right>>(
           std::move(name), std::move(f));
+    } else {
+      return detail::broken{};
+    }
+  } else {
+    return detail::broken{};
+  }
+}
+
+template <typename K, typename T>
+template <typename Other, typename KeyOf, typename F>
+auto keyed<K, T>::foreign_key_join(detail::named name, const Other& other, KeyOf key_of, F f) const {
+  constexpr bool keyed_other = detail::keyed_parts<Other>::value;
+  static_assert(keyed_other, "foreign_key_join(name, other, key_of, f): other must be keyed");
+  if constexpr (keyed_other) {
+    using B = typename detail::keyed_parts<Other>::record;
+    using FK = typename detail::keyed_parts<Other>::key;
+    constexpr bool refers = std::is_invocable_r_v<FK, KeyOf&, const T&>;
+    static_assert(
+        refers,
+        "foreign_key_join(name, other, key_of, f): key_of must take the stream's records and return the "
+        "key of the other stream");
+    constexpr bool joins = std::is_invocable_v<F&, const T&, const B&>;
+    static_assert(joins,
+                  "foreign_key_join(name, other, key_of, f): f must be callable as f(const T&, const B&)");
+    if constexpr (refers && joins) {
+      using out = std::decay_t<std::invoke_result_t<F&, const T&, const B&>>;
+      using sent = detail::reference<K, FK, T>;
+      using back = detail::referred<K, out>;
+      return process<detail::refer_function<K, FK, T, KeyOf>>({name.name + ".refer", name.where},
+                                                              std::move(key_of))
+          .key_by(&sent::to)
+          .connect(other)
+          .template process<detail::resolve_function<K, FK, T, B, F>>({name.name + ".resolve", name.where},
+                                                                      std::move(f))
+          .key_by(&back::key)
+          .template process<detail::newest_version<K, out>>(std::move(name));
     } else {
       return detail::broken{};
     }

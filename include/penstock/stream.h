@@ -417,6 +417,11 @@ class keyed {
   auto full_table_join(detail::named name, const Other& other, F f) const {
     return tables<true, true>(std::move(name), other, std::move(f));
   }
+  /// The newest records of this stream as rows that refer to rows of another table, key_of(row) being the
+  /// other's key: f(row, other row) at each change of either, as soon as both are there. Gives the results of
+  /// a row in order; of what it has ceased to refer to, nothing more. This stream's key must compare with <.
+  template <typename Other, typename KeyOf, typename F>
+  auto foreign_key_join(detail::named name, const Other& other, KeyOf key_of, F f) const;
   /// The first record of a key; those that follow it within the time are dropped. Key by what identifies a
   /// record.
   auto deduplicate(detail::named name, std::chrono::milliseconds within,

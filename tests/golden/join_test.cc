@@ -244,6 +244,35 @@ TEST(table_join, gives_the_rows_as_they_are_after_each_change) {
   EXPECT_THAT(full.values(), ElementsAre("k 1 + -", "k 1 + k x", "- + m y", "k 2 + k x"));
 }
 
+TEST(S12_foreign_key_join, follows_both_sides_and_the_reference) {
+  for (unsigned lanes = 1; lanes <= 3; ++lanes) {
+    two_open in;
+    topology topo("t");
+    collector<std::string> out;
+    // Orders "o1 customer text" refer to customers "customer text".
+    topo.read("a", in.source(in.a), text)
+        .key_by(pick_key)
+        .foreign_key_join(
+            "order-customer", topo.read("b", in.source(in.b), text).key_by(pick_key),
+            [](const std::string& order) { return golden::split(order, ' ')[1]; }, both)
+        .for_each("out", out);
+    driver d(topo, {.lanes = lanes});
+    const auto after = [&](topic& t, const std::string& row) {
+      out.clear();
+      t.append(at(row, 1));
+      EXPECT_EQ(problem(d.run()), "");
+      return out.values();
+    };
+    EXPECT_THAT(after(in.a, "o1 ann x"), ElementsAre());
+    EXPECT_THAT(after(in.b, "ann 1"), ElementsAre("o1 ann x + ann 1"));
+    EXPECT_THAT(after(in.a, "o2 ann y"), ElementsAre("o2 ann y + ann 1"));
+    EXPECT_THAT(after(in.b, "ann 2"), UnorderedElementsAre("o1 ann x + ann 2", "o2 ann y + ann 2"));
+    EXPECT_THAT(after(in.b, "bob 1"), ElementsAre());
+    EXPECT_THAT(after(in.a, "o1 bob z"), ElementsAre("o1 bob z + bob 1"));
+    EXPECT_THAT(after(in.b, "ann 3"), ElementsAre("o2 ann y + ann 3"));
+  }
+}
+
 TEST(deduplicate, drops_what_came_within_the_time) {
   golden::check(
       "a 1 @0; a 2 @99; b 3 @99; a 4 @100; a 5 @150; a 6 @201", {"a 1", "b 3", "a 4", "a 6"},
