@@ -11,6 +11,7 @@ import os
 import re
 import sys
 
+from cases_transactions import long_lines, open_transaction, transactional
 from harness import CODECS, KAFKA, ROOT, Done, Penstock, Running, Stage, case, expect, expect_equal, main
 from peers import BOTH, Cli, Kcat, Member, Record, kcat, wait_for_all
 
@@ -99,6 +100,27 @@ def java_consumer(t: Stage) -> str:
         by_java = java_reads(t, topic, len(by_us), "--partition", str(partition), "--offset", "earliest")
         expect_equal(by_java, by_us, f"records of partition {partition}")
     return f"{2 * len(by_us)} records"
+
+
+@case("java")
+def java_transactions(t: Stage) -> str:
+    "The Java tools list, describe and abort the transactions of kcat, and read what was committed"
+    topic, name = t.topic(), f"id-{t.name}"
+    Kcat.write(t, topic, [(b"k", b"%d" % n) for n in range(20)], options=transactional(name))
+    expect_equal([r.value for r in java_reads(t, topic, 20, "--from-beginning", "--isolation-level", "read_committed")],
+                 [b"%d" % n for n in range(20)], "committed records")
+    running = open_transaction(t, topic, name, long_lines(b"open"))
+    listed = tool(t, "TransactionsCommand", "list").text
+    expect(re.search(rf"^{name}\s+\d+\s+\d+\s+Ongoing", listed, re.M), "it is listed")
+    described = tool(t, "TransactionsCommand", "describe", "--transactional-id", name).text
+    expect(re.search(rf"{name}\s+\d+\s+\d+\s+Ongoing\s.*{topic}-0", described), "it is described")
+    producers = tool(t, "TransactionsCommand", "describe-producers", "--topic", topic, "--partition", "0").text
+    expect(re.search(r"^\d+\s+\d+\s+-?\d+\s+\d+\s+\d+\s+21\s*$", producers, re.M), "its first offset is told")
+    running.kill()
+    tool(t, "TransactionsCommand", "abort", "--topic", topic, "--partition", "0", "--start-offset", "21")
+    Kcat.write(t, topic, [(b"k", b"behind")])
+    expect_equal([r.value for r in Kcat.read(t, topic)][20:], [b"behind"], "what nothing holds back any more")
+    return "20 records, one transaction aborted"
 
 
 @case("java")
