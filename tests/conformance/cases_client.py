@@ -15,7 +15,8 @@ SINCE = {
     "headers": "0.11",
     "transaction": "0.11",
     "idempotent": "0.11",
-    "names_what_is_not_there": "0.11",  # older brokers make a topic that is asked for
+    "says_when_an_offset_does_not_exist": "0.11",  # deletes records (KIP-107)
+    "tells_of_the_cluster": "3.3",  # a cluster with ZooKeeper has no features
     "administers_groups": "1.1",  # deletes one (KIP-229)
     "administers_topics": "2.3",  # changes single configs (KIP-339)
 }

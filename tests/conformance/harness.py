@@ -285,8 +285,11 @@ class Kafka:
         return result
 
     def start(self) -> None:
+        # Before Kafka 0.11 a client cannot ask for a topic without making it: the broker has to be told.
+        strict = ("auto.create.topics.enable=false",) if numbers(self.version) < (0, 11) else ()
+        settings = [word for s in (*strict, *self.settings) for word in ("--set", s)]
         done = self.script("start", self.version, "--port", str(self.port), "--dir", str(self.directory),
-                           "--seconds", "1800", "--heap", "768", *(word for s in self.settings for word in ("--set", s)))
+                           "--seconds", "1800", "--heap", "768", *settings)
         self.port = int(done.text.strip().rsplit(":", 1)[1])
 
     def stop(self) -> float:
