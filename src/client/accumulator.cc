@@ -66,6 +66,7 @@ std::int32_t accumulator::choose_partition(topic_queues& t, const kafka::record_
 
 result<accumulator::appended> accumulator::append(const kafka::record_to_send& r, std::int64_t timestamp_ms,
                                                   const io::clock& time, kafka::delivery_callback* callback) {
+  if (refusal_) return fail(*refusal_);
   auto* t = find(r.topic);
   if (t == nullptr || t->known == 0) {
     if (t != nullptr && t->error != wire::error_code::none)
@@ -207,6 +208,17 @@ void accumulator::release(const batch_ptr& b, bool reuse) {
   b->maybe_persisted = false;
   const std::size_t kept = (free_.size() + 1) * std::max<std::size_t>(settings_.batch_size, 4096);
   if (reuse && kept <= settings_.buffer_memory / 2) free_.push_back(b);
+}
+
+std::uint64_t accumulator::seal_generation() {
+  for (const auto& [name, t] : topics_) {
+    for (const auto& q : t->partitions) {
+      if (!q->open) continue;
+      q->full.push_back(std::move(q->open));
+      announce(*q);
+    }
+  }
+  return begin_generation();
 }
 
 std::uint64_t accumulator::begin_generation() { return ++generation_; }

@@ -84,6 +84,8 @@ struct partition_queue {
     bool suspect = false;  ///< the broker may have batches that it does not know as this producer's any more
     bool restart = false;  ///< sequences begin again, under a new epoch, once nothing is in flight
     bool ready = false;    ///< stands in the sender's list
+    std::uint64_t asked_for = 0;      ///< the transaction that it was asked to be registered for
+    std::uint64_t registered_in = 0;  ///< the transaction that it is part of
     std::int32_t leader = -1;
     std::uint64_t leader_as_of = 0;  ///< the metadata's version
     io::instant not_before{};
@@ -139,6 +141,10 @@ class accumulator {
   void release(const batch_ptr& b, bool reuse);
   /// Everything not taken yet (on close): all batches of all partitions.
   std::vector<batch_ptr> take_all();
+  /// Takes no records from now on: append answers this error. Nothing: takes them (again).
+  void refuse(std::optional<error> why) { refusal_ = std::move(why); }
+  /// Closes the open batches, so that no later record gets into them, and begins a new generation.
+  std::uint64_t seal_generation();
   /// Begins a new generation of batches and returns it: a flush waits for all batches of earlier ones.
   std::uint64_t begin_generation();
   /// Whether a batch of an earlier generation has no outcome yet.
@@ -171,6 +177,7 @@ class accumulator {
   std::size_t buffered_ = 0;  // bytes of records without an outcome
   std::size_t batches_ = 0;   // not taken by the sender yet
   bool starving_ = false;
+  std::optional<error> refusal_;
   std::uint64_t generation_ = 0;
   std::map<std::uint64_t, std::size_t> outstanding_;  // batches without an outcome, by generation
   std::uint64_t records_ = 0;

@@ -26,6 +26,49 @@ inline void find_coordinator(cluster& c, const std::string& group_id,
   find_coordinator(c, coordinated::group, group_id, std::move(done));
 }
 
+/// The coordinator of one group or transactional id, found when first needed and after it was forgotten.
+class known_coordinator {
+ public:
+  known_coordinator(cluster& c, coordinated type, std::string key)
+      : cluster_(c), type_(type), key_(std::move(key)) {}
+
+  const std::string& key() const noexcept { return key_; }
+  /// After an error or an answer that may mean that it moved.
+  void forget() noexcept { broker_ = -1; }
+  /// `f` gets its broker. It is called within the call when the coordinator is known.
+  void find(unique_function<void(result<std::int32_t>)> f) {
+    if (broker_ >= 0) return f(broker_);
+    find_coordinator(
+        cluster_, type_, key_,
+        [this, alive = std::weak_ptr<void>(alive_), f = std::move(f)](result<std::int32_t> found) mutable {
+          if (alive.expired()) return;
+          if (found) broker_ = *found;
+          f(std::move(found));
+        });
+  }
+  /// Sends one request to it, once. The handler is dropped uncalled with this object.
+  template <typename Response, typename Request>
+  void call(Request request, call_options options, unique_function<void(result<Response>)> done) {
+    options.channel = channel::coordinator;
+    find([this, request = std::move(request), options,
+          done = std::move(done)](result<std::int32_t> broker) mutable {
+      if (!broker) return done(fail(std::move(broker.error())));
+      cluster_.call<Response>(
+          *broker, std::move(request), options,
+          [alive = std::weak_ptr<void>(alive_), done = std::move(done)](result<Response> answer) mutable {
+            if (!alive.expired()) done(std::move(answer));
+          });
+    });
+  }
+
+ private:
+  cluster& cluster_;
+  coordinated type_;
+  std::string key_;
+  std::int32_t broker_ = -1;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
+};
+
 /// Whether an answer means that the coordinator has moved or is not ready, so that one asks again.
 bool coordinator_may_have_moved(wire::error_code code) noexcept;
 

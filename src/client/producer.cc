@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/producer.h"
 
+#include "client/transactions.h"
+
 namespace penstock::client {
 
 producer::producer(cluster& c, const kafka::producer_settings& settings)
-    : cluster_(c), accumulator_(settings, c.random()), sender_(c, accumulator_, settings, nullptr) {}
+    : cluster_(c), accumulator_(settings, c.random()), sender_(c, accumulator_, settings, nullptr) {
+  if (settings.transactional_id.empty()) return;
+  transactions_ = std::make_unique<client::transactions>(c, sender_, accumulator_, settings, nullptr);
+  sender_.take_part_in(transactions_.get());
+}
+
+producer::~producer() = default;
 
 result<append_status> producer::try_send(const kafka::record_to_send& r, kafka::delivery_callback f) {
   const std::int64_t timestamp =

@@ -23,6 +23,7 @@ namespace penstock::client {
 class producer {
  public:
   producer(cluster& c, const kafka::producer_settings& settings);
+  ~producer();
 
   /// `accepted`, or why not: on_writable is called when it is worth trying again. An error is for good (the
   /// record is too large, the topic cannot be written to).
@@ -36,6 +37,9 @@ class producer {
   /// first failure since the last flush.
   void flush(unique_function<void(result<>)> done) { sender_.flush(std::move(done)); }
 
+  /// Its transactions, to begin and end them on the loop; nullptr unless transactional_id is set.
+  client::transactions* transactions() noexcept { return transactions_.get(); }
+
   std::size_t buffered_bytes() const noexcept { return accumulator_.buffered_bytes(); }
   kafka::producer::counters statistics() const { return sender_.statistics(); }
   /// Partitions of a topic, or nothing while that is not known (it is asked for; on_writable tells).
@@ -45,6 +49,7 @@ class producer {
   cluster& cluster_;
   accumulator accumulator_;
   sender sender_;
+  std::unique_ptr<client::transactions> transactions_;
 };
 
 }  // namespace penstock::client

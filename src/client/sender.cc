@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/bootstrap.h"
+#include "client/transactions.h"
 #include "wire/error_code.h"
 
 namespace penstock::client {
@@ -22,6 +23,8 @@ constexpr std::chrono::seconds patience_for_topics{5};
 // message sets, in version 2 of the request.
 constexpr std::int16_t first_with_batches = 3, first_with_zstd = 7, last_with_names = 12;
 constexpr std::int16_t with_messages = 2;
+// By this version and later ones a batch registers its partition for the transaction (KIP-890).
+constexpr std::int16_t first_that_registers = 12;
 
 }  // namespace
 
@@ -125,6 +128,9 @@ bool sender::wants_to_send(partition_queue& q) {
     return true;
   }
   const auto lock = hold();
+  if (const auto* head = !q.full.empty() ? q.full.front().get() : q.open.get();
+      transactions_ != nullptr && head != nullptr && !transactions_->belongs(*head))
+    return false;  // it is looked at again when its transaction begins
   if (!q.full.empty()) return true;
   if (q.open && is_due(*q.open)) return true;
   // What was begun after a flush lingers on. Its turn was used up while everything was collected at once.
@@ -135,19 +141,26 @@ bool sender::wants_to_send(partition_queue& q) {
 
 void sender::send_ready() {
   if (fatal_) return abandon(*fatal_);
+  if (transactions_ != nullptr) {
+    if (const auto* doom = transactions_->doom()) return abandon(error(*doom));
+    if (!transactions_->may_send()) return;
+  }
   if (ready_.empty()) return;
-  if (idempotent_ && producer_id_state_ != id_state::known) return request_producer_id();
+  if (transactions_ == nullptr && idempotent_ && producer_id_state_ != id_state::known)
+    return request_producer_id();
 
   std::map<std::int32_t, std::vector<partition_queue*>> by_leader;
   bool leaderless = false;
   for (auto* q : ready_) {
     if (!wants_to_send(*q)) continue;
+    if (transactions_ != nullptr && !transactions_->takes_part(*q)) continue;
     const auto leader = leader_of(*q);
     if (leader < 0)
       leaderless = true;
     else
       by_leader[leader].push_back(q);
   }
+  if (transactions_ != nullptr) transactions_->register_partitions();
   if (leaderless) cluster_.request_metadata();
   for (auto& [broker, queues] : by_leader) send_to(broker, queues);
   std::erase_if(ready_, [](const auto* q) { return !q->send.ready; });
@@ -200,6 +213,7 @@ batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first, s
   {
     const auto lock = hold();
     const auto* head = !q.full.empty() ? q.full.front().get() : q.open.get();
+    if (transactions_ != nullptr && head != nullptr && !transactions_->belongs(*head)) return nullptr;
     if (head == nullptr || (!first && head->builder.size() > room)) return nullptr;
     b = accumulator_.take_batch(q, q.open && is_due(*q.open));
     if (!b) return nullptr;
@@ -238,6 +252,7 @@ result<> sender::seal_again(producer_batch& b, std::int16_t version) {
   options.producer_id = b.producer_id;
   options.producer_epoch = b.producer_epoch;
   options.base_sequence = b.base_sequence;
+  options.transactional = transactions_ != nullptr;
   return seal_for(b, version, options);
 }
 
@@ -248,6 +263,7 @@ result<> sender::seal(producer_batch& b, std::int16_t version) {
     options.producer_id = s.producer_id;
     options.producer_epoch = s.producer_epoch;
     options.base_sequence = s.next_sequence;
+    options.transactional = transactions_ != nullptr;
   }
   if (auto sealed = seal_for(b, version, options); !sealed) return sealed;
   if (idempotent_) {
@@ -287,6 +303,13 @@ void sender::send(std::int32_t broker, std::vector<batch_ptr> batches) {
                     : settings_.compression == compression::zstd ? first_with_zstd
                                                                  : first_with_batches;
   out.max_version = as_messages ? with_messages : last_with_names;
+  if (transactions_ != nullptr) {
+    produce.transactional_id = transactions_->id();
+    if (transactions_->implicit())
+      out.min_version = first_that_registers;
+    else
+      out.max_version = first_that_registers - 1;
+  }
   out.answered = settings_.acks != kafka::acks::none;
   for (auto& topic : by_topic) {
     for (auto& b : topic) {
@@ -360,7 +383,13 @@ void sender::flush(unique_function<void(result<>)> done) {
   kick();
 }
 
+void sender::hurry(std::uint64_t generation) {
+  flushing_ = std::max(flushing_, generation);
+  kick();
+}
+
 void sender::check_flushes() {
+  if (transactions_ != nullptr) transactions_->advance();
   if (flushes_.empty()) return;
   std::vector<std::shared_ptr<flush_request>> over;
   {

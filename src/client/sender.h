@@ -21,6 +21,8 @@
 
 namespace penstock::client {
 
+class transactions;
+
 /// Takes batches from an accumulator and sees them through: sequences, requests, answers, retries in order,
 /// deadlines.
 ///
@@ -40,6 +42,10 @@ class sender {
 
   /// Looks for work soon. The accumulator's `appended::work` asks for it.
   void kick();
+  /// The producer's transactions: batches go out within them only. Set before the first record.
+  void take_part_in(transactions* t) { transactions_ = t; }
+  /// Batches of generations before this one are due now, as for a flush.
+  void hurry(std::uint64_t generation);
   /// Asks for a topic's partitions; on_writable tells when they are there.
   void want_topic(const std::string& name);
   void flush(unique_function<void(result<>)> done);
@@ -70,6 +76,7 @@ class sender {
   std::int32_t leader_of(partition_queue& q);
   batch_ptr next_batch(partition_queue& q, std::size_t room, bool first, std::int16_t version);
   bool prepare_sequences(partition_queue& q);
+  void join_epoch(partition_queue& q);
   result<> seal(producer_batch& b, std::int16_t version);
   result<> seal_again(producer_batch& b, std::int16_t version);
   result<> seal_for(producer_batch& b, std::int16_t version, wire::batch_builder::seal_options options);
@@ -98,6 +105,7 @@ class sender {
   const kafka::producer_settings settings_;
   std::mutex* guard_;
   bool idempotent_;
+  transactions* transactions_ = nullptr;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
   std::vector<partition_queue*> ready_;    // may have a batch to send

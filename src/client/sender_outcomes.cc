@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "client/sender.h"
+#include "client/transactions.h"
 #include "wire/error_code.h"
 
 namespace penstock::client {
@@ -16,6 +17,7 @@ using wire::error_code;
 // What Kafka's clients ask for when they are not transactional.
 constexpr std::int32_t no_transaction_timeout = 0x7fffffff;
 constexpr std::int16_t last_epoch = 0x7fff;
+constexpr std::chrono::milliseconds pause_for_marks{5};
 
 bool leader_may_have_moved(error_code code) {
   switch (code) {
@@ -42,6 +44,7 @@ void sender::answered(const std::shared_ptr<request>& r, result<incoming> in) {
   --in_flight_[r->broker];
   for (auto* q : r->queues) --q->send.in_flight;
   if (!in) {
+    if (transactions_ != nullptr) transactions_->left_unanswered();
     for (const auto& b : r->batches) {
       b->maybe_persisted = true;
       if (in.error().retriable())
@@ -115,6 +118,8 @@ void sender::outcome(const batch_ptr& b, const wire::produce_response::partition
 void sender::retry(const batch_ptr& b, const error& why) {
   auto& s = b->queue->send;
   const auto now = cluster_.now();
+  if (transactions_ != nullptr && transactions_->doom() != nullptr)
+    return give_up(b, error(*transactions_->doom()));
   ++b->attempts;
   ++counters_.retries;
   if (now - b->created >= settings_.delivery_timeout)
@@ -127,6 +132,9 @@ void sender::retry(const batch_ptr& b, const error& why) {
   backoff wait(settings_.connection.retry_backoff, settings_.connection.retry_backoff_max);
   for (int i = 0; i < std::min(s.failures, 10); ++i) wait.next(cluster_.random());
   s.not_before = now + wait.next(cluster_.random());
+  // The end of the transaction before is still being written: that takes milliseconds.
+  if (static_cast<error_code>(why.kafka_code()) == error_code::concurrent_transactions)
+    s.not_before = std::min(s.not_before, now + pause_for_marks);
   ++s.failures;
   make_ready(*b->queue);
 }
@@ -137,6 +145,7 @@ void sender::retry(const batch_ptr& b, const error& why) {
 void sender::sequence_gap(const batch_ptr& b, const error& why) {
   auto& s = b->queue->send;
   const bool explained = !s.retry.empty() && s.retry.front()->order < b->order;
+  if (!explained && transactions_ != nullptr) return give_up(b, why);  // the next transaction begins anew
   if (!explained) {
     const bool forgotten = static_cast<error_code>(why.kafka_code()) == error_code::unknown_producer_id;
     if (!s.unresolved && !forgotten && !s.restart) {
@@ -152,6 +161,10 @@ void sender::sequence_gap(const batch_ptr& b, const error& why) {
 // Whether the partition has its producer id; begins its sequences again where that is due.
 bool sender::prepare_sequences(partition_queue& q) {
   auto& s = q.send;
+  if (transactions_ != nullptr) {
+    join_epoch(q);
+    return true;
+  }
   if (s.restart) {
     if (s.in_flight > 0) return false;
     if (s.producer_epoch < last_epoch) {
@@ -171,6 +184,19 @@ bool sender::prepare_sequences(partition_queue& q) {
     s.producer_epoch = producer_epoch_;
   }
   return true;
+}
+
+// A transactional producer has one epoch for all partitions; with a new one they all begin with sequence 0.
+void sender::join_epoch(partition_queue& q) {
+  auto& s = q.send;
+  const auto [id, epoch] = transactions_->identity();
+  if (s.producer_id == id && s.producer_epoch == epoch) return;
+  // With transaction.version 2 a broker takes no other sequence than 0 from a producer that it does not know.
+  s.established = transactions_->implicit() || (s.established && s.producer_id == id);
+  s.producer_id = id;
+  s.producer_epoch = epoch;
+  s.next_sequence = 0;
+  s.unresolved = s.suspect = s.restart = false;
 }
 
 void sender::restart_sequences(partition_queue& q) {
@@ -215,7 +241,8 @@ void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t times
   settle(b, settings_.acks != kafka::acks::none);
 }
 
-void sender::give_up(const batch_ptr& b, const error& why) {
+void sender::give_up(const batch_ptr& b, const error& reason) {
+  const auto why = transactions_ == nullptr ? reason : transactions_->batch_failed(*b, reason);
   if (b->base_sequence >= 0) b->queue->send.unresolved = true;
   const auto records = b->builder.record_count();
   counters_.failed += static_cast<std::uint64_t>(records);

@@ -9,7 +9,10 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
+#include <vector>
 
 namespace penstock::kafka {
 
@@ -30,11 +33,51 @@ struct record_to_send {
   std::span<const record_header> headers{};
 };
 
-/// What became of records.
+/// What became of records. Of a transaction's records it says whether they are in the log; whether they are
+/// visible to read_committed consumers is decided by its end.
 enum class persistence : std::uint8_t {
   persisted,  ///< acknowledged: they are in the log
   not_sent,   ///< certainly not in the log
   possibly,   ///< the connection or the time ran out after they were sent
+};
+
+/// Where a transactional producer is.
+enum class transaction_state : std::uint8_t {
+  not_transactional,  ///< no transactional.id is set
+  uninitialized,      ///< init_transactions (or resume_transaction) comes first
+  ready,              ///< no transaction is open
+  open,               ///< between begin_transaction and its end
+  committing,         ///< commit_transaction was called; its outcome is not known yet
+  aborting,           ///< abort_transaction was called
+  must_abort,         ///< something of the transaction failed; abort_transaction is what remains
+  failed,             ///< fatal: this producer is good for nothing any more
+};
+/// The stable lower-case name, for example "must_abort".
+std::string_view to_string(transaction_state s) noexcept;
+
+/// What became of the transaction that was open last.
+enum class transaction_outcome : std::uint8_t {
+  none,       ///< none has ended yet, or one is open
+  committed,  ///< the broker has decided so: all of it is, or is about to be, visible to read_committed
+  aborted,    ///< the broker has decided so, or nothing of it ever reached a broker
+  /// It cannot be told (yet). While `committing`, another commit_transaction may tell. After a fatal error a
+  /// new producer with the same transactional id settles it, either way: after its init_transactions the
+  /// group's committed offset says whether the transaction counts.
+  unknown,
+};
+
+std::string_view to_string(transaction_outcome o) noexcept;
+
+/// A transactional producer's state, for decisions and for logs.
+struct transaction_status {
+  transaction_state state = transaction_state::not_transactional;
+  transaction_outcome last = transaction_outcome::none;
+  /// Of the open transaction, or of the next one. Valid from init_transactions on.
+  producer_identity identity{};
+  /// 2 where the brokers have transaction.version 2 finalized (KIP-890: every transaction has an epoch of its
+  /// own), 1 where not, 0 while it is not known.
+  int version = 0;
+  std::optional<penstock::error> failure{};  ///< why it must be aborted, or what was fatal
 };
 
 /// The outcome of one batch (or, for a record's own callback, of that record: then `records` is 1).
@@ -84,8 +127,47 @@ class producer {
   /// Sends what is buffered now and waits for its outcome. errc::timeout, or the first failure of a batch
   /// since the last flush.
   result<> flush(std::chrono::milliseconds timeout);
-  /// flush, then ends. Records whose outcome is not known by then fail with errc::cancelled.
+  /// flush, then ends. Records whose outcome is not known by then fail with errc::cancelled. An open
+  /// transaction is aborted.
   result<> close(std::chrono::milliseconds timeout);
+
+  // Transactions, with producer_settings::transactional_id set. What was sent and acknowledged within one is
+  // visible to read_committed consumers all together, or never. One thread at a time calls these functions.
+  // Their errors say what to do (error::what_to_do):
+  //   retriable          the deadline passed; the same call goes on where this one stopped waiting
+  //   abort_transaction  the transaction is not committed: abort_transaction, then begin another
+  //   fatal              this producer is at its end: close it and make another; if a commit was under way,
+  //                      its outcome is unknown until that one has initialized (transaction_outcome)
+  //
+  //     producer->init_transactions(30s);
+  //     producer->begin_transaction();
+  //     producer->send({.topic = "orders", .value = v});
+  //     producer->send_offsets(positions, consumer.group_membership(), 30s);
+  //     if (auto done = producer->commit_transaction(30s); !done) ...
+
+  /// Takes over the transactional id: producers that had it are fenced, a transaction that one of them left
+  /// open is aborted and one it was committing is committed, before this returns. Once a producer.
+  result<> init_transactions(std::chrono::milliseconds timeout);
+  /// Instead of init_transactions: takes up a transaction that another process wrote (all of it acknowledged)
+  /// and did not end, known by the identity that process had in transaction(). It can be committed or
+  /// aborted, not added to; afterwards this producer begins its own ones. Committing again what is committed
+  /// already succeeds, as long as no later transaction was begun with the transactional id.
+  result<> resume_transaction(producer_identity identity, std::chrono::milliseconds timeout);
+  /// From here records belong to a new transaction. May be called while commit_transaction still waits for
+  /// the broker (it timed out, or another thread is in it): the records are kept until that is known, and
+  /// dropped if that transaction is not committed.
+  result<> begin_transaction();
+  /// Makes offsets part of the transaction: they are committed for the group if, and only if, it is.
+  /// Brokers before 2.5 cannot check the member: give them the group's name alone (errc::unsupported
+  /// otherwise).
+  result<> send_offsets(std::vector<partition_offset> offsets, group_metadata group,
+                        std::chrono::milliseconds timeout);
+  /// Waits for everything sent, then commits. Success: committed, once and for all.
+  result<> commit_transaction(std::chrono::milliseconds timeout);
+  /// Drops what is not sent yet and has the broker abort. Success: nothing of the transaction will ever be
+  /// seen by read_committed consumers.
+  result<> abort_transaction(std::chrono::milliseconds timeout);
+  transaction_status transaction() const;
 
   /// Records and bytes taken, acknowledged and failed so far.
   struct counters {
@@ -100,6 +182,7 @@ class producer {
 
  private:
   explicit producer(std::unique_ptr<impl> p);
+  void leave_transaction(std::chrono::milliseconds timeout);
   std::unique_ptr<impl> impl_;
 };
 
