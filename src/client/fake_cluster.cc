@@ -161,12 +161,54 @@ std::vector<std::string> fake_cluster::values(const std::string& topic, std::int
   std::vector<std::string> all;
   for (const auto& batch : topics_.at(topic).at(static_cast<std::size_t>(p)).batches) {
     const auto header = wire::parse_batch_header(batch);
+    if (header->control()) continue;
     wire::scratch_buffer scratch;
     auto cursor = wire::open_records(*header, batch, scratch);
     record_view r;
     while (cursor->next(r)) all.emplace_back(r.value);
   }
   return all;
+}
+
+std::vector<std::string> fake_cluster::committed_values(const std::string& topic, std::int32_t p) const {
+  std::vector<std::string> visible;
+  std::map<std::int64_t, std::vector<std::string>> open;
+  for (const auto& batch : topics_.at(topic).at(static_cast<std::size_t>(p)).batches) {
+    const auto header = wire::parse_batch_header(batch);
+    wire::scratch_buffer scratch;
+    auto cursor = wire::open_records(*header, batch, scratch);
+    record_view r;
+    while (cursor->next(r)) {
+      if (!header->control()) {
+        (header->transactional() ? open[header->producer_id] : visible).emplace_back(r.value);
+        continue;
+      }
+      auto& ended = open[header->producer_id];
+      if (wire::parse_marker(r)->type == wire::marker_type::commit)
+        visible.insert(visible.end(), ended.begin(), ended.end());
+      ended.clear();
+    }
+  }
+  return visible;
+}
+
+void fake_cluster::append_marker(const std::string& topic, std::int32_t p, std::int64_t producer_id,
+                                 std::int16_t epoch, bool commit) {
+  auto& part = partition(topic, p);
+  wire::scratch_buffer bytes;
+  wire::append_marker_batch({commit ? wire::marker_type::commit : wire::marker_type::abort, 0}, producer_id,
+                            epoch, 1'700'000'000'000, 0, bytes);
+  std::string batch(bytes.data(), bytes.size());
+  wire::set_base_offset(batch.data(), part.end);
+  if (const auto open = part.open_transactions.find(producer_id); open != part.open_transactions.end()) {
+    if (!commit) part.aborted_transactions.push_back({producer_id, open->second, part.end});
+    part.open_transactions.erase(open);
+  }
+  auto& state = part.producers[producer_id];
+  if (epoch > state.epoch) state = {.epoch = epoch, .next_sequence = 0, .last = {}};
+  part.end += 1;
+  part.batches.push_back(std::move(batch));
+  serve_waiting();
 }
 
 void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame) {
@@ -249,6 +291,10 @@ std::optional<std::string> fake_cluster::serve(const seen_request& r) {
         if (const auto it = limits_.find(api.key); it != limits_.end()) std::tie(min, max) = it->second;
         a.api_keys.push_back({static_cast<std::int16_t>(api.key), min, max});
       }
+      if (transactions.version >= 2) {
+        a.finalized_features_epoch = 1;
+        a.finalized_features.push_back({"transaction.version", 2, 2});
+      }
       return encoded(a, version);
     }
     case api_key::metadata: return metadata(r);
@@ -260,7 +306,12 @@ std::optional<std::string> fake_cluster::serve(const seen_request& r) {
     }
     case api_key::fetch: return fetch(r, false);
     case api_key::list_offsets: return list_offsets(r);
+    case api_key::add_partitions_to_txn:
+    case api_key::add_offsets_to_txn:
+    case api_key::end_txn:
+    case api_key::txn_offset_commit: return transactions.answer(r);
     case api_key::init_producer_id: {
+      if (r.as<wire::init_producer_id_request>().transactional_id) return transactions.answer(r);
       wire::init_producer_id_response a;
       a.producer_id = next_producer_id_++;
       a.producer_epoch = 0;
@@ -318,10 +369,9 @@ std::string fake_cluster::metadata(const seen_request& r) {
   return encoded(a, r.header.version);
 }
 
-wire::produce_response::partition_produce_response fake_cluster::append_produced(std::int32_t broker,
-                                                                                 const std::string& topic,
-                                                                                 std::int32_t p,
-                                                                                 bytes_view batch) {
+wire::produce_response::partition_produce_response fake_cluster::append_produced(
+    std::int32_t broker, const std::string& topic, std::int32_t p, bytes_view batch, const std::string& id,
+    bool implicit) {
   wire::produce_response::partition_produce_response out;
   out.index = p;
   out.base_offset = -1;
@@ -341,6 +391,13 @@ wire::produce_response::partition_produce_response fake_cluster::append_produced
     return out;
   }
   if (header->has_producer()) {
+    if (header->transactional()) {
+      if (const auto verdict = transactions.check_batch(*header, topic, p, id, implicit);
+          verdict != error_code::none) {
+        out.error_code = code(verdict);
+        return out;
+      }
+    }
     auto& state = part.producers[header->producer_id];
     if (header->producer_epoch == state.epoch)
       for (const auto& [sequence, offset] : state.last)
@@ -365,6 +422,7 @@ wire::produce_response::partition_produce_response fake_cluster::append_produced
     state.last.emplace_back(header->base_sequence, part.end);
     if (state.last.size() > 5) state.last.pop_front();
   }
+  if (header->transactional()) part.open_transactions.emplace(header->producer_id, part.end);
   out.base_offset = part.end;
   std::string kept(batch);
   wire::set_base_offset(kept.data(), part.end);
@@ -380,7 +438,9 @@ std::string fake_cluster::produce(const seen_request& r) {
     auto& out = a.responses.emplace_back();
     out.name = t.name;
     for (const auto& p : t.partition_data)
-      out.partition_responses.push_back(append_produced(r.broker, t.name, p.index, p.records.bytes));
+      out.partition_responses.push_back(append_produced(r.broker, t.name, p.index, p.records.bytes,
+                                                        ask.transactional_id.value_or(std::string()),
+                                                        r.header.version >= 12));
   }
   return encoded(a, r.header.version);
 }
@@ -440,7 +500,10 @@ std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_
       }
       const auto& part = partition(t.topic, p.partition);
       out.high_watermark = part.end;
-      out.last_stable_offset = part.end;
+      out.last_stable_offset = part.last_stable_offset();
+      const bool committed_only = ask.isolation_level == 1;
+      const auto bound = committed_only ? out.last_stable_offset : part.end;
+      if (committed_only) out.aborted_transactions.emplace();
       out.records.null = false;
       if (part.leader != r.broker)
         out.error_code = code(error_code::not_leader_or_follower);
@@ -454,6 +517,7 @@ std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_
       for (const auto& batch : part.batches) {
         const auto header = wire::parse_batch_header(batch);
         if (header->next_offset() <= p.fetch_offset) continue;
+        if (header->base_offset >= bound) break;
         if (bytes > 0 && records.size() + batch.size() > static_cast<std::size_t>(p.partition_max_bytes))
           break;
         if (bytes > 0 && bytes + batch.size() > static_cast<std::size_t>(ask.max_bytes)) break;
@@ -461,6 +525,10 @@ std::optional<std::string> fake_cluster::fetch(const seen_request& r, bool last_
         bytes += batch.size();
       }
       out.records.bytes = records;
+      if (committed_only)
+        for (const auto& t : part.aborted_transactions)
+          if (t.last_offset >= p.fetch_offset && t.first_offset < bound)
+            out.aborted_transactions->push_back({t.producer_id, t.first_offset});
     }
   }
   if (bytes == 0 && !failed && !last_try && ask.max_wait_ms > 0) {

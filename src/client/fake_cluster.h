@@ -3,6 +3,7 @@
 // test scripts for single requests.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "client/fake_transactions.h"
 #include "io/event_loop.h"
 #include "io/stream.h"
 #include "io/tls.h"
@@ -76,6 +78,16 @@ struct fake_partition {
     std::deque<std::pair<std::int32_t, std::int64_t>> last;  // base sequence -> base offset
   };
   std::map<std::int64_t, producer_state> producers{};
+  std::map<std::int64_t, std::int64_t> open_transactions{};  // producer id -> first offset
+  struct aborted {
+    std::int64_t producer_id, first_offset, last_offset;
+  };
+  std::vector<aborted> aborted_transactions{};
+  std::int64_t last_stable_offset() const {
+    auto stable = end;
+    for (const auto& [id, first] : open_transactions) stable = std::min(stable, first);
+    return stable;
+  }
 };
 
 class fake_cluster {
@@ -99,6 +111,11 @@ class fake_cluster {
               compression codec = compression::none);
   /// The values of a partition, in order.
   std::vector<std::string> values(const std::string& topic, std::int32_t p) const;
+  /// What of them a read_committed consumer may see, decided here from the marks alone.
+  std::vector<std::string> committed_values(const std::string& topic, std::int32_t p) const;
+  void append_marker(const std::string& topic, std::int32_t p, std::int64_t producer_id, std::int16_t epoch,
+                     bool commit);
+  std::int64_t new_producer_id() { return next_producer_id_++; }
   void move_leader(const std::string& topic, std::int32_t p, std::int32_t to);
   /// Gives a topic an id, so that fetches name it by that; another one later means that it was made anew.
   void set_topic_id(const std::string& name, wire::uuid id) { ids_[name] = id; }
@@ -119,6 +136,8 @@ class fake_cluster {
     always_[key] = std::move(f);
   }
   void release_held();
+  /// A request that was seen before reaches its broker, late or once more; nobody gets the answer.
+  void deliver(const seen_request& r) { static_cast<void>(serve(r)); }
   std::size_t held() const { return held_.size(); }
   /// What a broker says of its versions instead of all that the codec knows.
   void limit(wire::api_key key, std::int16_t min, std::int16_t max) { limits_[key] = {min, max}; }
@@ -134,6 +153,7 @@ class fake_cluster {
   int connections() const { return accepted_; }
   std::int32_t controller = 0;
   std::int32_t coordinator = 0;
+  fake_transactions transactions{*this};
 
  private:
   struct session;
@@ -145,7 +165,9 @@ class fake_cluster {
   std::string produce(const seen_request& r);
   wire::produce_response::partition_produce_response append_produced(std::int32_t broker,
                                                                      const std::string& topic, std::int32_t p,
-                                                                     bytes_view batch);
+                                                                     bytes_view batch,
+                                                                     const std::string& transactional_id = {},
+                                                                     bool implicit = false);
   std::optional<std::string> fetch(const seen_request& r, bool last_try);
   wire::error_code open_session(seen_request& r);
   std::string name_of(const wire::uuid& id) const;

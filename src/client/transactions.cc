@@ -54,9 +54,10 @@ void transactions::wait_for(callers& list, io::instant deadline, const char* wha
   if (deadline == io::instant::max()) return;
   const auto left =
       std::max<std::chrono::nanoseconds>(deadline - cluster_.now(), std::chrono::nanoseconds(0));
-  c->timer.arm(left, [this, what, weak = std::weak_ptr<caller>(c)] {
+  c->timer.arm(left, [this, &list, what, weak = std::weak_ptr<caller>(c)] {
     const auto late = weak.lock();
     if (!late || !late->done) return;
+    if (&list == &enders_) unclaimed_ = true;
     std::exchange(late->done, nullptr)(
         fail(errc::timeout,
              fmt::format("{}: {} has no outcome yet; it goes on, and the same call waits for it again",
@@ -102,6 +103,11 @@ void transactions::resume(kafka::producer_identity identity, io::instant deadlin
 
 result<> transactions::begin() {
   if (auto good = usable(); !good) return good;
+  if (unclaimed_)
+    return fail(errc::invalid_argument,
+                name() +
+                    ": commit_transaction, or abort_transaction, stopped waiting; the same call again tells "
+                    "what became of the transaction before another begins");
   switch (state_) {
     case state::ready: activate(); return {};
     case state::committing:
@@ -145,6 +151,9 @@ const error* transactions::doom() const noexcept {
 void transactions::commit(io::instant deadline, done_function done) {
   if (auto good = usable(); !good) return done(std::move(good));
   if (state_ == state::must_abort) return done(fail(*error_));
+  if (std::exchange(unclaimed_, false) && state_ != state::committing && state_ != state::aborting)
+    return done(last_ == kafka::transaction_outcome::committed ? result<>()
+                                                               : fail(misuse("the transaction was aborted")));
   if (state_ == state::committing && next_begun_ && !enders_.empty())
     return done(fail(misuse("the transaction before is still being committed")));
   if (state_ != state::open && state_ != state::committing)
@@ -166,6 +175,9 @@ void transactions::commit(io::instant deadline, done_function done) {
 
 void transactions::abort(io::instant deadline, done_function done) {
   if (auto good = usable(); !good) return done(std::move(good));
+  if (state_ == state::ready && std::exchange(unclaimed_, false))
+    return done(last_ == kafka::transaction_outcome::aborted ? result<>()
+                                                             : fail(misuse("the transaction was committed")));
   if (state_ == state::ready) return done(fail(misuse("no transaction is open")));
   if (state_ == state::committing && deciding_)
     return done(
@@ -174,6 +186,7 @@ void transactions::abort(io::instant deadline, done_function done) {
   if (state_ == state::committing)
     tell(enders_, fail(errc::cancelled, name() + ": the transaction was aborted instead",
                        recovery::abort_transaction));
+  unclaimed_ = false;
   wait_for(enders_, deadline, "the abort", std::move(done));
   if (state_ == state::aborting) return;
   if (!error_)
@@ -215,7 +228,9 @@ void transactions::decide() {
 void transactions::finish(kafka::transaction_outcome outcome) {
   state_ = state::ready;
   last_ = outcome;
-  deciding_ = touched_ = resumed_ = false;
+  // Whoever resumes a transaction may find that it is ended, and ask again; so its epoch is left alone.
+  const bool keep_epoch = std::exchange(resumed_, false);
+  deciding_ = touched_ = false;
   send_below_ = 0;
   error_.reset();
   wanted_.clear();
@@ -226,7 +241,7 @@ void transactions::finish(kafka::transaction_outcome outcome) {
     if (next_failure_) doom_with(*std::exchange(next_failure_, std::nullopt));
   } else {
     refuse(misuse("begin_transaction comes before the next record"));
-    if (raise_epoch_) raise_epoch();  // now, so that the next transaction need not wait for it
+    if (raise_epoch_ && !keep_epoch) raise_epoch();  // now, so that the next transaction need not wait for it
   }
   kick();
   pump_offsets();

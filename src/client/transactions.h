@@ -178,6 +178,7 @@ class transactions {
   bool initializing_ = false;         ///< InitProducerId is on its way
   bool next_begun_ = false;           ///< begin() was called while this one commits
   std::optional<error> next_failure_;
+  bool unclaimed_ = false;  ///< the caller of commit or abort was told that time is up, and did not ask again
 
   callers initializers_, enders_;
   persistent control_, registration_, offsets_call_;
