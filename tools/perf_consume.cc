@@ -17,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct options {
+  bool metrics = false;
   cluster_options cluster;
   std::string topic;
   std::int64_t records = 0;
@@ -72,7 +73,8 @@ result<> run(const options& o) {
   sums total;
   if (const auto assigned = consumer->assign(std::move(from)); !assigned) return assigned;
   if (const auto done = read_all(o, *consumer, stop, total); !done) return done;
-  return print(measured.line(total.records, total.bytes));
+  const auto printed = print(measured.line(total.records, total.bytes));
+  return printed && o.metrics ? print(kafka::to_text(consumer->metrics())) : printed;
 }
 
 }  // namespace
@@ -89,6 +91,7 @@ void add_perf_consume(command perf) {
   c.value("--idle-seconds", o->idle_seconds, "give up when nothing came for so long")
       .between(1, 86'400)
       .shows_default();
+  c.flag("--metrics", o->metrics, "then print what the client measured, a metric a line");
   c.run([o] { return run(*o); });
 }
 

@@ -18,6 +18,7 @@ namespace penstock::tools {
 namespace {
 
 struct options {
+  bool metrics = false;
   cluster_options cluster;
   std::string topic;
   std::int64_t records = 0;
@@ -98,7 +99,8 @@ result<> run(const options& o) {
     return fail(errc::internal,
                 fmt::format("{} of {} records were acknowledged", sums.acknowledged, o.records));
   }
-  return print(line);
+  if (const auto printed = print(line); !printed || !o.metrics) return printed;
+  return print(kafka::to_text(producer->metrics()));
 }
 
 }  // namespace
@@ -115,6 +117,7 @@ void add_perf_produce(command perf) {
   c.value("--acks", o->acks, "all, or 1: the leader alone").one_of({"all", "1"}).shows_default();
   c.value("--batch-size", o->batch_size, "bytes").between(1, 1 << 30).shows_default();
   c.value("--linger-ms", o->linger_ms, "").between(0, 60'000).shows_default();
+  c.flag("--metrics", o->metrics, "then print what the client measured, a metric a line");
   c.run([o] { return run(*o); });
 }
 

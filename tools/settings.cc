@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// penstock settings: what -X and --config-file take.
+// penstock settings: what -X and --config-file take. penstock metrics: what a client counts.
+#include <penstock/kafka/metrics.h>
 #include <penstock/kafka/properties.h>
 
 #include <fmt/format.h>
@@ -65,7 +66,23 @@ result<> run(const options& o) {
   return fail(errc::not_found, fmt::format("{} is no setting of that client", missing.front()));
 }
 
+result<> list_metrics(bool markdown) {
+  if (markdown) return print(kafka::metrics_reference());
+  std::string out;
+  for (const auto& m : kafka::list_metrics())
+    out += fmt::format("{}{}  ({})\n{}", m.name, m.tags.empty() ? "" : fmt::format("{{{}}}", m.tags), m.group,
+                       folded(m.description));
+  return print(out);
+}
+
 }  // namespace
+
+void add_metrics(command root) {
+  auto markdown = std::make_shared<bool>(false);
+  auto c = root.add("metrics", "What producers, consumers and admin clients count and measure");
+  c.flag("--markdown", *markdown, "docs/reference/client-metrics.md");
+  c.run([markdown] { return list_metrics(*markdown); });
+}
 
 void add_settings(command root) {
   auto o = std::make_shared<options>();

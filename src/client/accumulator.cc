@@ -51,9 +51,26 @@ void accumulator::set_topic(const std::string& name, std::int32_t partitions, wi
   }
 }
 
+// Whether the record goes where the others without a place of their own go, as long as their batch has room.
+bool accumulator::is_sticky(const kafka::record_to_send& r) const noexcept {
+  if (r.partition != kafka::any_partition || settings_.own_partitioner) return false;
+  return settings_.partitioner == kafka::partitioner::sticky ||
+         (settings_.partitioner == kafka::partitioner::murmur2 && r.key.data() == nullptr);
+}
+
 std::int32_t accumulator::choose_partition(topic_queues& t, const kafka::record_to_send& r) {
   if (r.partition != kafka::any_partition) return r.partition;
-  if (r.key.data() != nullptr) return base::partition_for_key(r.key, t.known);
+  if (settings_.own_partitioner) return settings_.own_partitioner(r.topic, r.key, r.value, t.known);
+  switch (settings_.partitioner) {
+    case kafka::partitioner::murmur2:
+      if (r.key.data() != nullptr) return base::partition_for_key(r.key, t.known);
+      break;
+    case kafka::partitioner::sticky: break;
+    case kafka::partitioner::round_robin:
+      return static_cast<std::int32_t>(t.turn++ % static_cast<std::uint32_t>(t.known));
+    case kafka::partitioner::random:
+      return static_cast<std::int32_t>(random_.next() % static_cast<std::uint64_t>(t.known));
+  }
   // Without a key: one partition until its batch is full, so that batches are few and large (KIP-480,
   // KIP-794).
   if (t.sticky < 0 || t.sticky >= t.known) {
@@ -100,7 +117,7 @@ result<accumulator::appended> accumulator::append(const kafka::record_to_send& r
     q->full.push_back(std::move(q->open));
     announce(*q);
     done.work = true;
-    if (r.partition == kafka::any_partition && r.key.data() == nullptr && t->known > 1) {
+    if (is_sticky(r) && t->known > 1) {
       t->sticky = -2 - q->partition;  // another one, the next time
       q = t->partitions[static_cast<std::size_t>(choose_partition(*t, r))].get();
     }

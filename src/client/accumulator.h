@@ -98,7 +98,8 @@ struct topic_queues {
   std::vector<std::unique_ptr<partition_queue>> partitions;
   std::int32_t known = 0;  ///< partitions that records may go to; 0: not known yet
   std::int32_t sticky =
-      -1;  ///< where records without a key go until its batch is full; -2 - p: anywhere but p
+      -1;                  ///< where records without a key go until its batch is full; -2 - p: anywhere but p
+  std::uint32_t turn = 0;  ///< of the round-robin partitioner
   wire::error_code error = wire::error_code::none;  ///< why the topic cannot be written to
   std::optional<io::instant> missing_since{};       ///< the brokers say that it does not exist
 };
@@ -163,6 +164,7 @@ class accumulator {
   }
 
  private:
+  bool is_sticky(const kafka::record_to_send& r) const noexcept;
   std::int32_t choose_partition(topic_queues& t, const kafka::record_to_send& r);
   batch_ptr new_batch(partition_queue& q, const io::clock& time);
   void announce(partition_queue& q);

@@ -226,7 +226,10 @@ void cluster::opened(node& n, result<std::unique_ptr<io::stream>> stream) {
                          .max_response_bytes = settings_.max_response_bytes,
                          .login = login_.get(),
                          .host = n.address.host,
-                         .random = &random_});
+                         .random = &random_,
+                         .metrics = &metrics_,
+                         .node = n.key.broker});
+  metrics_.opened.record(1, now());
   n.connection->start(
       [this, serial = n.serial] {
         if (auto* ready_node = find_node(serial)) ready(*ready_node);
@@ -255,6 +258,7 @@ std::int16_t cluster::feature_level(std::string_view feature) const {
 
 void cluster::lost(node& n, const error& why) {
   if (is_refusal(why)) refusal_ = why;
+  (n.connection ? metrics_.closed : metrics_.failed).record(1, now());
   n.connection.reset();
   n.not_before = now() + n.wait.next(random_);
   const bool known = n.key.broker >= 0;
@@ -267,6 +271,22 @@ void cluster::fail_waiting(node& n, const error& why) {
   auto wishes = std::exchange(n.wishes, {});
   for (auto& out : waiting) out.done(fail(why));
   for (auto& wish : wishes) wish(fail(why));
+}
+
+const connection_metrics& cluster::measured() {
+  metrics_.open = 0;
+  metrics_.in_flight = 0;
+  for (const auto& [key, n] : nodes_) {
+    if (!n->connection || !n->connection->is_ready()) continue;
+    ++metrics_.open;
+    metrics_.in_flight += static_cast<std::int64_t>(n->connection->in_flight());
+  }
+  return metrics_;
+}
+
+double cluster::metadata_age_seconds() const {
+  if (metadata_.version() == 0) return -1;
+  return std::chrono::duration<double>(now() - last_refresh_).count();
 }
 
 // Metadata.
@@ -421,6 +441,7 @@ void cluster::update_nodes() {
       auto moved = nodes_.extract(key);
       moved.key() = own;
       moved.mapped()->key = own;
+      moved.mapped()->connection->set_node(id);
       nodes_.insert(std::move(moved));
       break;
     }
@@ -432,7 +453,9 @@ void cluster::update_nodes() {
       if (n == nullptr || n->address == address) continue;
       n->address = address;
       n->not_before = {};
-      if (auto old = std::exchange(n->connection, nullptr))
+      auto old = std::exchange(n->connection, nullptr);
+      if (old) metrics_.closed.record(1, now());
+      if (old)
         old->close({errc::closed, fmt::format("broker {} moved to {}", id, io::to_string(address)),
                     recovery::retriable});
       if (!n->waiting.empty() || !n->wishes.empty()) open(*n);

@@ -23,6 +23,7 @@
 #include "client/buffer_pool.h"
 #include "client/connection.h"
 #include "client/metadata.h"
+#include "client/metrics.h"
 #include "client/sasl.h"
 #include "io/event_loop.h"
 #include "io/random.h"
@@ -68,6 +69,10 @@ class cluster {
   const kafka::connection_settings& settings() const noexcept { return settings_; }
   io::random_source& random() noexcept { return random_; }
   buffer_pool& buffers() noexcept { return buffers_; }
+  /// What its connections have done and are doing.
+  const connection_metrics& measured();
+  /// Since the brokers last told about topics; -1: not yet.
+  double metadata_age_seconds() const;
 
   /// Sends `request` (any wire request) to a broker in the highest version both know and gives the decoded
   /// `Response`, or the error why there is none: timeout, io or closed (retriable), unsupported, corrupt.
@@ -170,6 +175,7 @@ class cluster {
   std::unique_ptr<sasl_login> login_;           // with SASL
   std::optional<error> refusal_;
   buffer_pool buffers_;
+  connection_metrics metrics_;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
   std::map<node_key, std::unique_ptr<node>> nodes_;

@@ -142,9 +142,15 @@ void connection::write(outgoing out, std::int16_t version) {
   }
   own_bytes(bytes->size());
 
+  const auto now = loop_.time().now();
+  if (options_.metrics != nullptr) {
+    std::size_t size = bytes->size();
+    size += static_cast<std::size_t>(w.spliced_bytes());
+    options_.metrics->request_sent(options_.node, size, now);
+  }
   if (out.answered) {
     const auto timeout = out.timeout.count() > 0 ? out.timeout : options_.request_timeout;
-    waiting_.push_back({correlation, out.key, version, loop_.time().now() + timeout, std::move(out.done)});
+    waiting_.push_back({correlation, out.key, version, now, now + timeout, std::move(out.done)});
     watch_deadlines();
   } else {
     written_.push_back([done = std::move(out.done), version](result<> r) mutable {
@@ -247,6 +253,9 @@ void connection::dispatch(const base::shared_buffer& frame, std::size_t size) {
                       fmt::format("{} answered request {}, which is not the next one", peer_, correlation)});
   auto request = std::move(waiting_.front());
   waiting_.pop_front();
+  if (options_.metrics != nullptr)
+    options_.metrics->answer_came(options_.node, static_cast<std::int16_t>(request.key),
+                                  size + sizeof(std::int32_t), request.sent, loop_.time().now());
   wire::response_header header;
   if (auto decoded = header.decode(body, request.key, request.version); !decoded) {
     request.done(fail(decoded.error().with_context(peer_)));

@@ -15,6 +15,7 @@
 #include "base/unique_function.h"
 #include "client/authenticator.h"
 #include "client/buffer_pool.h"
+#include "client/metrics.h"
 #include "io/event_loop.h"
 #include "io/random.h"
 #include "io/stream.h"
@@ -54,6 +55,8 @@ struct connection_options {
   sasl_login* login = nullptr;  ///< with SASL; outlives the connection's use
   std::string host{};           ///< the broker's name as it was dialled, for Kerberos
   io::random_source* random = &io::random_source::system();
+  connection_metrics* metrics = nullptr;  ///< outlives the connection, or nothing is counted
+  std::int32_t node = -1;                 ///< the broker, as metrics tell it
 };
 
 /// One connection to one broker: negotiates versions, writes requests as they come, without waiting for
@@ -81,6 +84,7 @@ class connection : public std::enable_shared_from_this<connection>, private sasl
   /// Closes and drops every handler uncalled, because its owner is going.
   void abandon();
 
+  void set_node(std::int32_t id) noexcept { options_.node = id; }
   bool is_ready() const noexcept { return state_ == state::ready; }
   std::size_t in_flight() const noexcept { return waiting_.size() + held_.size(); }
   /// The highest version that the broker and the caller know, or -1.
@@ -96,6 +100,7 @@ class connection : public std::enable_shared_from_this<connection>, private sasl
     std::int32_t correlation_id;
     wire::api_key key;
     std::int16_t version;
+    io::instant sent;
     io::instant deadline;
     unique_function<void(result<incoming>)> done;
     bool raw = false;  // the answer has no header

@@ -25,6 +25,7 @@ result<> consumer::impl::start() {
   f.reset = settings.auto_offset_reset;
   f.rack = settings.client_rack;
   fetcher = std::make_unique<client::fetcher>(*cluster, f);
+  regularly.start(loop, settings.connection, [this] { return metrics(); });
   return {};
 }
 
@@ -188,6 +189,7 @@ result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
   if (auto possible = check_outside("poll"); !possible) return possible;
   if (group_failure) return fail(*group_failure);
   const auto until = loop.time().now() + timeout;
+  measure_poll();
   for (bool first = true;; first = false) {
     if (group) group->polled();
     if (first) auto_commit();
@@ -196,6 +198,7 @@ result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
     while (group) {
       auto event = group->take_event();
       if (!event) break;
+      measure_group(event->what);
       if (auto handled = handle(std::move(*event)); !handled) return handled;
     }
     if (auto broken = std::exchange(*damage, std::nullopt)) return fail(std::move(*broken));
@@ -204,8 +207,10 @@ result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
       errors.pop_front();
       return fail(std::move(why));
     }
+    const auto before = fetched.size();
     auto taken = fetcher->poll(fetched, settings.max_poll_bytes);
     if (!taken) return fail(taken.error());
+    measure_batches(before);
     if (*taken == 0 && cluster->refusal()) return fail(*cluster->refusal());
     if (*taken > 0 || woken.exchange(false) || loop.time().now() >= until) return {};
     loop.run_some_until(until);

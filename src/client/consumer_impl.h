@@ -17,6 +17,7 @@
 #include "client/cluster.h"
 #include "client/fetcher.h"
 #include "client/group_session.h"
+#include "client/metrics.h"
 #include "client/offsets.h"
 
 namespace penstock::kafka {
@@ -98,6 +99,14 @@ struct consumer::impl {
   /// application could not call the consumer.
   std::deque<std::pair<std::function<void(const result<>&)>, result<>>> finished_commits;
   io::instant next_auto_commit{};
+
+  client::consumer_metrics measured;
+  std::optional<io::instant> rebalance_begun;
+  client::regular_metrics regularly;
+  metric_list metrics() const;
+  void measure_poll();
+  void measure_batches(std::size_t from);
+  void measure_group(client::group_event::kind what);
 
   std::atomic<bool> woken = false;
   bool closed = false;

@@ -79,6 +79,14 @@ void group_session::reconciled() {
   loop_.post([this] { member_->reconciled(); });
 }
 
+connection_metrics group_session::measured() {
+  if (!thread_.joinable()) return cluster_->measured();
+  std::promise<connection_metrics> done;
+  auto value = done.get_future();
+  loop_.post([&] { done.set_value(cluster_->measured()); });
+  return value.get();
+}
+
 void group_session::leave(std::chrono::milliseconds timeout) {
   if (!thread_.joinable()) return;
   auto done = std::make_shared<std::promise<void>>();

@@ -53,6 +53,8 @@ class group_session {
   };
   /// Under which name to commit.
   identity current() const;
+  /// What its connections have done; waits for the session's thread.
+  connection_metrics measured();
   /// Leaves the group and ends the thread; waits for the coordinator at most `timeout`.
   void leave(std::chrono::milliseconds timeout);
 

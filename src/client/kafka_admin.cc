@@ -19,6 +19,14 @@ result<admin> admin::create(admin_settings settings) {
   return admin(std::move(p));
 }
 
+metric_list admin::metrics() const {
+  metric_list all;
+  client::metric_report to(all, impl_->cluster->now());
+  client::report_connections(to, "admin-client", {&impl_->cluster->measured()},
+                             impl_->cluster->metadata_age_seconds());
+  return all;
+}
+
 admin::admin(std::unique_ptr<impl> p) : impl_(std::move(p)) {}
 admin::admin(admin&&) noexcept = default;
 admin& admin::operator=(admin&&) noexcept = default;

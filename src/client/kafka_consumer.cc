@@ -180,6 +180,8 @@ consumer::membership consumer::group_membership() const {
   return {now.group_id, now.member_id, now.generation, impl_->settings.group_instance_id};
 }
 
+metric_list consumer::metrics() const { return impl_->metrics(); }
+
 result<> consumer::close(std::chrono::milliseconds timeout) {
   if (impl_->closed) return {};
   if (auto possible = impl_->check_outside("close"); !possible) return possible;

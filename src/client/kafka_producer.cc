@@ -6,6 +6,18 @@
 
 namespace penstock::kafka {
 
+namespace {
+
+metric_list measure(const producer::impl& i) {
+  metric_list all;
+  client::metric_report to(all, i.cluster->now());
+  client::report_connections(to, "producer", {&i.cluster->measured()}, i.cluster->metadata_age_seconds());
+  client::report_producer(to, i.sender->measured(), i.settings.buffer_memory, i.accumulator.buffered_bytes());
+  return all;
+}
+
+}  // namespace
+
 result<producer> producer::create(producer_settings settings) {
   if (auto valid = client::validate(settings); !valid) return fail(valid.error());
   auto p = std::make_unique<impl>(std::move(settings));
@@ -32,6 +44,7 @@ result<producer> producer::create(producer_settings settings) {
   p->sender->on_delivery([i = p.get()](const delivery& d) {
     if (i->on_delivery) i->on_delivery(d);
   });
+  p->regularly.start(p->loop, p->settings.connection, [i = p.get()] { return measure(*i); });
   p->thread = std::thread([i = p.get()] { i->loop.run(); });
   return producer(std::move(p));
 }
@@ -133,6 +146,11 @@ producer::counters producer::statistics() const {
   // Once it is closed there is no background thread that could change the counters.
   if (!impl_->thread.joinable() || impl_->on_own_thread()) return impl_->sender->statistics();
   return impl_->on_loop([i = impl_.get()] { return i->sender->statistics(); });
+}
+
+metric_list producer::metrics() const {
+  if (!impl_->thread.joinable() || impl_->on_own_thread()) return measure(*impl_);
+  return impl_->on_loop([i = impl_.get()] { return measure(*i); });
 }
 
 result<std::int32_t> producer::partitions_of(std::string_view topic) {

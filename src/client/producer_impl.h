@@ -41,6 +41,7 @@ struct producer::impl {
   std::optional<error> refusal;  // under mutex: why brokers do not let us in
   std::shared_ptr<void> alive = std::make_shared<char>();
   delivery_callback on_delivery;
+  client::regular_metrics regularly;
   std::thread thread;
 
   void kick() {

@@ -331,6 +331,58 @@ TEST_F(a_producer, refuses_when_memory_is_used_up_and_says_when_there_is_room) {
   EXPECT_EQ(delivered, taken);
 }
 
+// Where the first batches' records went: partition by value.
+TEST(accumulator_partitioner, does_as_it_is_told) {
+  const auto placed = [](kafka::producer_settings settings, std::vector<kafka::record_to_send> records) {
+    io::manual_clock clock;
+    io::seeded_random random(7);
+    accumulator a(settings, random);
+    a.set_topic("t", 5, error_code::none);
+    std::vector<std::int32_t> went;
+    for (auto& r : records) {
+      r.topic = "t";
+      r.value = "v";
+      std::vector<int> before;
+      for (const auto& q : a.find("t")->partitions)
+        before.push_back(q->open ? q->open->builder.record_count() : 0);
+      EXPECT_TRUE(a.append(r, 0, clock, nullptr));
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        const auto& q = a.find("t")->partitions[i];
+        if ((q->open ? q->open->builder.record_count() : 0) > before[i])
+          went.push_back(static_cast<std::int32_t>(i));
+      }
+    }
+    return went;
+  };
+  const std::vector<kafka::record_to_send> keyed{
+      {.topic = {}, .key = "21"}, {.topic = {}, .key = "foobar"}, {.topic = {}, .key = "abc"}};
+  std::vector<std::int32_t> java;
+  for (const auto& r : keyed) java.push_back(base::partition_for_key(r.key, 5));
+
+  EXPECT_EQ(placed({}, keyed), java);
+  const auto sticky = placed({.partitioner = kafka::partitioner::sticky}, keyed);
+  EXPECT_EQ(std::set(sticky.begin(), sticky.end()).size(), 1u);
+  EXPECT_EQ(placed({.partitioner = kafka::partitioner::round_robin}, std::vector(7, keyed[0])),
+            (std::vector<std::int32_t>{0, 1, 2, 3, 4, 0, 1}));
+  const auto random = placed({.partitioner = kafka::partitioner::random}, std::vector(60, keyed[0]));
+  EXPECT_EQ(std::set(random.begin(), random.end()).size(), 5u);
+  EXPECT_EQ(
+      placed({.partitioner = kafka::partitioner::round_robin}, {{.topic = {}, .key = "x", .partition = 3}}),
+      (std::vector<std::int32_t>{3}))
+      << "a record's own partition comes first";
+  kafka::producer_settings own;
+  own.own_partitioner = [](std::string_view, std::string_view key, std::string_view, std::int32_t n) {
+    return static_cast<std::int32_t>(key.size()) % n;
+  };
+  EXPECT_EQ(placed(own, keyed), (std::vector<std::int32_t>{2, 1, 3}));
+  own.own_partitioner = [](auto, auto, auto, std::int32_t n) { return n; };
+  io::manual_clock clock;
+  io::seeded_random seeded(7);
+  accumulator a(own, seeded);
+  a.set_topic("t", 5, error_code::none);
+  EXPECT_FALSE(a.append({.topic = "t"}, 0, clock, nullptr)) << "a partition that is not there";
+}
+
 TEST_F(a_producer, lingers) {
   settings.linger = 40ms;
   settings.batch_size = 16'000;

@@ -220,11 +220,34 @@ batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first, s
   }
   ++taken_;
   b->order = next_order_++;
+  const std::size_t uncompressed = b->builder.size();
   if (auto sealed = seal(*b, version); !sealed) {
     give_up(b, sealed.error().with_context(name_of(q)));
     return nullptr;
   }
+  measure_sending(*b, uncompressed);
   return b;
+}
+
+producer_metrics::counted& sender::measured_topic(const producer_batch& b) {
+  const auto& name = b.queue->topic->name;
+  const auto it = metrics_.topics.find(name);
+  return it == metrics_.topics.end() ? metrics_.topics[name] : it->second;
+}
+
+void sender::measure_sending(const producer_batch& b, std::size_t uncompressed) {
+  const auto now = cluster_.now();
+  const auto records = static_cast<double>(b.builder.record_count());
+  const auto size = static_cast<double>(b.sealed.size());
+  const auto before = static_cast<double>(uncompressed);
+  metrics_.batch_size.record(size, now);
+  metrics_.record_size.record(before, now, static_cast<std::uint64_t>(records), before / records);
+  metrics_.queue_time.record(std::chrono::duration<double, std::milli>(now - b.created).count(), now);
+  for (auto* c : {&metrics_.all, &measured_topic(b)}) {
+    c->sends.record(records, now);
+    c->bytes.record(size, now);
+    c->ratio.record(size / before, now);
+  }
 }
 
 // Seals in the format that a broker with this version of Produce takes.
@@ -296,6 +319,11 @@ void sender::send(std::int32_t broker, std::vector<batch_ptr> batches) {
     ++b->queue->send.in_flight;
     by_topic[t].push_back(std::move(b));
   }
+
+  double records = 0;
+  for (const auto& topic : by_topic)
+    for (const auto& b : topic) records += b->builder.record_count();
+  metrics_.records_per_request.record(records, cluster_.now());
 
   outgoing out;
   out.key = wire::produce_request::key;

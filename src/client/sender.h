@@ -16,6 +16,7 @@
 #include "base/unique_function.h"
 #include "client/accumulator.h"
 #include "client/cluster.h"
+#include "client/metrics.h"
 #include "wire/messages/init_producer_id.h"
 #include "wire/messages/produce.h"
 
@@ -55,6 +56,7 @@ class sender {
   void on_delivery(kafka::delivery_callback f) { on_delivery_ = std::move(f); }
   kafka::producer::counters statistics() const;
   bool idle() const;
+  const producer_metrics& measured() const noexcept { return metrics_; }
 
  private:
   struct request {
@@ -78,6 +80,8 @@ class sender {
   bool prepare_sequences(partition_queue& q);
   void join_epoch(partition_queue& q);
   result<> seal(producer_batch& b, std::int16_t version);
+  void measure_sending(const producer_batch& b, std::size_t uncompressed);
+  producer_metrics::counted& measured_topic(const producer_batch& b);
   result<> seal_again(producer_batch& b, std::int16_t version);
   result<> seal_for(producer_batch& b, std::int16_t version, wire::batch_builder::seal_options options);
   void send(std::int32_t broker, std::vector<batch_ptr> batches);
@@ -134,6 +138,7 @@ class sender {
   bool writable_ = false;  // tell on_writable at the end of this turn
   kafka::delivery_callback on_delivery_;
   kafka::producer::counters counters_{};
+  producer_metrics metrics_{};
 };
 
 }  // namespace penstock::client

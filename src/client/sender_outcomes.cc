@@ -70,6 +70,7 @@ void sender::answered(const std::shared_ptr<request>& r, result<incoming> in) {
 }
 
 void sender::read_answer(const request& r, const wire::produce_response& response) {
+  metrics_.throttled.record(response.throttle_time_ms, cluster_.now());
   std::vector<bool> seen(r.batches.size());
   std::size_t next = 0;  // answers usually come in the order of the request
   for (const auto& topic : response.responses) {
@@ -122,6 +123,7 @@ void sender::retry(const batch_ptr& b, const error& why) {
     return give_up(b, error(*transactions_->doom()));
   ++b->attempts;
   ++counters_.retries;
+  for (auto* c : {&metrics_.all, &measured_topic(*b)}) c->retries.record(b->builder.record_count(), now);
   if (now - b->created >= settings_.delivery_timeout)
     return give_up(
         b, {errc::timeout, fmt::format("{}: not delivered within delivery.timeout.ms; the last attempt: {}",
@@ -246,6 +248,7 @@ void sender::give_up(const batch_ptr& b, const error& reason) {
   if (b->base_sequence >= 0) b->queue->send.unresolved = true;
   const auto records = b->builder.record_count();
   counters_.failed += static_cast<std::uint64_t>(records);
+  for (auto* c : {&metrics_.all, &measured_topic(*b)}) c->errors.record(records, cluster_.now());
   if (!failure_since_flush_) failure_since_flush_ = why;
   report(b, {.topic = b->queue->topic->name,
              .partition = b->queue->partition,

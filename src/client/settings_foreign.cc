@@ -82,6 +82,8 @@ constexpr std::array table{
                     "records without a key change the partition with each batch"},
     foreign_setting{"partitioner.availability.timeout.ms",
                     "records without a key change the partition with each batch"},
+    foreign_setting{"partitioner.class", "write partitioner, or give producer_settings::own_partitioner"},
+    foreign_setting{"partitioner.ignore.keys", "write partitioner=sticky"},
     foreign_setting{"plugin.library.paths", "there are no plugins"},
     foreign_setting{"queue.buffering.backpressure.threshold",
                     "bound the records that wait with buffer.memory"},

@@ -74,6 +74,15 @@ void add_compression_settings(std::vector<setting>& rows) {
 void add_producer_settings(std::vector<setting>& rows) {
   add_compression_settings(rows);
   rows.push_back(idempotence());
+  rows.push_back(
+      one_of("partitioner", &producer_settings::partitioner,
+             {{"murmur2", kafka::partitioner::murmur2},
+              {"sticky", kafka::partitioner::sticky},
+              {"round_robin", kafka::partitioner::round_robin},
+              {"random", kafka::partitioner::random},
+              {"murmur2_random", kafka::partitioner::murmur2}},
+             "Where records go that name no partition: by the key's hash as Kafka's Java client (without "
+             "a key as sticky); the same for a batch and another for the next; in turn; any."));
   rows.push_back(one_of("acks", &producer_settings::acks,
                         {{"all", kafka::acks::all},
                          {"0", kafka::acks::none},

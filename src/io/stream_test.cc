@@ -345,6 +345,8 @@ TEST(connect, is_refused_where_nobody_listens) {
   EXPECT_TRUE(outcome->retriable());
   EXPECT_THAT(outcome->message(), HasSubstr(to_string(at)));
   EXPECT_THAT(outcome->message(), HasSubstr("refused"));
+  const auto first = outcome->message().find(to_string(at));
+  EXPECT_EQ(outcome->message().find(to_string(at), first + 1), std::string::npos) << outcome->message();
 }
 
 TEST(connect, gives_up_after_the_timeout) {

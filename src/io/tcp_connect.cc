@@ -94,7 +94,9 @@ class connector final : public std::enable_shared_from_this<connector> {
       last_ = made.error().message();
     } else {
       const auto cause = failure == asio::error::operation_aborted ? "no answer" : failure.message();
-      last_ = fmt::format("{} ({})", cause, detail::to_string(address));
+      // An address is told only where the name does not tell it.
+      const auto at = detail::to_string(address);
+      last_ = at == to_string(to_) ? std::string(cause) : fmt::format("{} ({})", cause, at);
     }
     next_address();
   }

@@ -212,6 +212,16 @@ class Cli(unittest.TestCase):
         self.assertIn("name=value", self.refuse("topic", "list", "-X", "hunter2"))
         self.assertIn("no.such.file", self.refuse("topic", "list", "--config-file", "no.such.file"))
 
+    def test_metrics_are_printed(self):
+        topic = self.topic()
+        at = ("--topic", topic, "--records", "1000", "--metrics")
+        written, read = self.succeed("perf", "produce", *at), self.succeed("perf", "consume", *at)
+        self.assertIn("\nproducer-metrics record-send-total 1000\n", written)
+        self.assertIn(f"\nproducer-topic-metrics record-send-total{{topic={topic}}} 1000\n", written)
+        self.assertIn("\nconsumer-fetch-manager-metrics records-consumed-total 1000\n", read)
+        self.assertIn(f"\nconsumer-fetch-manager-metrics records-lag{{topic={topic},partition=0}} 0\n", read)
+        self.assertIn("record-queue-time-avg", run("metrics").stdout)
+
     def test_settings_are_listed(self):
         shown = run("settings", "linger.ms", "acks")
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))

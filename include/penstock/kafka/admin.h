@@ -2,6 +2,7 @@
 #pragma once
 
 #include <penstock/kafka/admin_types.h>
+#include <penstock/kafka/metrics.h>
 #include <penstock/kafka/security_types.h>
 #include <penstock/kafka/settings.h>
 #include <penstock/kafka/types.h>
@@ -31,6 +32,8 @@ class admin {
  public:
   /// Checks the settings; does not wait for a broker.
   static result<admin> create(admin_settings settings);
+  /// What its connections have done so far.
+  metric_list metrics() const;
   admin(admin&&) noexcept;
   admin& operator=(admin&&) noexcept;
   ~admin();

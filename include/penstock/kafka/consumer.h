@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <penstock/kafka/metrics.h>
 #include <penstock/kafka/settings.h>
 #include <penstock/kafka/types.h>
 #include <penstock/record_view.h>
@@ -193,6 +194,9 @@ class consumer {
   /// This member's name in its group and the group's generation, for send_offsets and for logs.
   using membership = group_metadata;
   membership group_membership() const;
+
+  /// Everything that is counted and measured, at this moment.
+  metric_list metrics() const;
 
   /// Commits (with enable_auto_commit), tells the listener what is given up, leaves the group and closes the
   /// connections.

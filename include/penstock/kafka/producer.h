@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <penstock/kafka/metrics.h>
 #include <penstock/kafka/settings.h>
 #include <penstock/kafka/types.h>
 #include <penstock/record_view.h>
@@ -175,6 +176,9 @@ class producer {
                   retries = 0;
   };
   counters statistics() const;
+  /// Everything that is counted and measured, at this moment. From any thread; not to be called in a loop,
+  /// for it waits for the background thread.
+  metric_list metrics() const;
   /// Partitions of a topic; waits for metadata up to max_block.
   result<std::int32_t> partitions_of(std::string_view topic);
 

@@ -8,15 +8,18 @@
 
 #include <penstock/compression.h>
 #include <penstock/kafka/assignor.h>
+#include <penstock/kafka/metrics.h>
 #include <penstock/kafka/security.h>
 #include <penstock/kafka/types.h>
 #include <penstock/result.h>
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::kafka {
@@ -36,7 +39,23 @@ struct connection_settings {
   std::chrono::milliseconds default_api_timeout{60'000};   ///< default.api.timeout.ms
   std::uint32_t max_response_bytes = 256u << 20;           ///< larger frames close the connection
   security_settings security{};                            ///< TLS and SASL
+  /// Called every `metrics_interval` (0: never) with what metrics() answers, on the client's own thread, or,
+  /// of consumers and admin clients, within their calls. Must not block; an admin client does not call it.
+  kafka::metrics_callback metrics_callback{};
+  std::chrono::milliseconds metrics_interval{0};
 };
+
+/// Where records go that name no partition. librdkafka: partitioner.
+enum class partitioner : std::uint8_t {
+  murmur2,      ///< by the key's hash, byte for byte as Kafka's Java client; without a key as `sticky`
+  sticky,       ///< whatever the key: one partition for a batch and another for the next (KIP-480)
+  round_robin,  ///< whatever the key: each partition in turn
+  random,       ///< whatever the key: any partition
+};
+/// A partitioner of one's own: the partition, from 0 to `partitions` - 1. Called within send, under the
+/// producer's lock: it must be quick and must not call the producer.
+using partition_function = std::function<std::int32_t(std::string_view topic, std::string_view key,
+                                                      std::string_view value, std::int32_t partitions)>;
 
 /// A producer's settings.
 struct producer_settings {
@@ -46,6 +65,8 @@ struct producer_settings {
   std::optional<bool> idempotence{};
   penstock::compression compression = penstock::compression::none;  ///< compression.type
   std::optional<int> compression_level{};                           ///< compression.<codec>.level
+  kafka::partitioner partitioner = kafka::partitioner::murmur2;
+  partition_function own_partitioner{};      ///< instead of `partitioner`
   std::size_t batch_size = 16'384;           ///< batch.size: bytes a partition's batch may grow to
   std::chrono::milliseconds linger{5};       ///< linger.ms: how long a batch waits for more records
   std::size_t max_request_size = 1'048'576;  ///< max.request.size: of a record, and of a request's batches
