@@ -28,8 +28,9 @@ void connection::ask_raw(std::string_view token, unique_function<void(result<inc
   base::store_be(bytes->data(), static_cast<std::int32_t>(token.size()));
   *bytes += token;
   outbox_.push_back({.bytes = *bytes, .keep = bytes});
-  waiting_.push_back({0, wire::api_key::sasl_authenticate, 0, loop_.time().now() + options_.request_timeout,
-                      std::move(done), true});
+  const auto now = loop_.time().now();
+  waiting_.push_back(
+      {0, wire::api_key::sasl_authenticate, 0, now, now + options_.request_timeout, std::move(done), true});
   watch_deadlines();
   flush();
 }
