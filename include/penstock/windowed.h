@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // keyed.window(...): what windows do with their records. Included by <penstock/stream.h>.
-#pragma once
+// stream.h brings this file in behind its own declarations, and joins.h needs both: see detail/keyed_api.h.
+#include <penstock/stream.h>
+#ifndef PENSTOCK_WINDOWED_H
+#define PENSTOCK_WINDOWED_H
 
 #include <penstock/detail/general_window_op.h>
 #include <penstock/detail/slice_op.h>
 #include <penstock/detail/window_op.h>
-#include <penstock/stream.h>
 #include <penstock/triggers.h>
 
 #include <cstdint>
@@ -360,3 +362,5 @@ auto chain<Head, Steps...>::window_all(Window w) const {
 }  // namespace detail
 
 }  // namespace penstock
+
+#endif

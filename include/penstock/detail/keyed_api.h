@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What <penstock/stream.h> declares of process, connect, union and the like. Included there.
-#pragma once
+// stream.h brings this file in behind its own declarations, and what follows it there needs both: so whoever
+// includes this one first gets it from there. `#pragma once` would leave it out then.
+#include <penstock/stream.h>
+#ifndef PENSTOCK_DETAIL_KEYED_API_H
+#define PENSTOCK_DETAIL_KEYED_API_H
 
 #include <penstock/detail/process_op.h>
 #include <penstock/state.h>
-#include <penstock/stream.h>
 
 #include <array>
 #include <concepts>
@@ -385,3 +388,5 @@ broadcast_stream<typename chain<Head, Steps...>::T> chain<Head, Steps...>::broad
 
 }  // namespace detail
 }  // namespace penstock
+
+#endif
