@@ -318,7 +318,7 @@ TEST_F(a_consumer, says_that_settings_cannot_be) {
   s.assignors = {assignor::range, assignor::range};
   EXPECT_THAT(consumer::create(s).error().message(), HasSubstr("names 'range' twice"));
   s.assignors = {};
-  EXPECT_THAT(consumer::create(s).error().message(), HasSubstr("names no assignor"));
+  EXPECT_THAT(consumer::create(s).error().message(), HasSubstr("must name at least one of"));
   s.assignors = {assignor::range};
   s.group_remote_assignor = "uniform";
   EXPECT_THAT(consumer::create(s).error().message(), HasSubstr("group.protocol=consumer only"));
