@@ -261,8 +261,25 @@ result<std::size_t> tls_connection::try_read(std::span<char> out) {
 void tls_connection::wait_for_bytes() {
   if (waiting_) return;
   waiting_ = true;
-  under_->read_some(staged_,
-                    [self = shared_from_this()](result<std::size_t> n) { self->bytes_came(std::move(n)); });
+  // A loop that ends drops what it has not called. Our callers' handlers wait here and not in the loop, and
+  // may hold what holds us: they go the same way.
+  struct pending {
+    std::shared_ptr<tls_connection> self;
+    explicit pending(std::shared_ptr<tls_connection> s) noexcept : self(std::move(s)) {}
+    pending(pending&&) noexcept = default;
+    ~pending() {
+      if (self) self->dropped();
+    }
+  };
+  under_->read_some(staged_, [p = pending(shared_from_this())](result<std::size_t> n) mutable {
+    std::exchange(p.self, nullptr)->bytes_came(std::move(n));
+  });
+}
+
+void tls_connection::dropped() {
+  const auto shaken = std::exchange(shaken_, nullptr);
+  const auto read = std::exchange(read_, nullptr);
+  const auto written = std::exchange(written_, nullptr);
 }
 
 void tls_connection::bytes_came(result<std::size_t> n) {

@@ -47,6 +47,7 @@ class tls_connection final : public std::enable_shared_from_this<tls_connection>
   result<std::size_t> decrypt(std::span<char> out);
   error broken(int code, std::string_view what);
   void wait_for_bytes();
+  void dropped();
   void bytes_came(result<std::size_t> n);
   void go_on_reading();
 
