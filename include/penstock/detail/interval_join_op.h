@@ -47,7 +47,7 @@ class interval_join_op final : public joint_op {
   void take(std::integral_constant<std::size_t, 0>, keyed_batch<K, A>& records, bool) {
     each(records, late_left_, [&](cell& c, const A& a, std::int64_t ts) {
       bool matched = false;
-      for (auto& b : between(c.right, ts + lower_, ts + upper_)) {
+      for (auto& b : between(c.right, saturating_add(ts, lower_), saturating_add(ts, upper_))) {
         join(a, b.value, std::max(ts, b.ts));
         b.matched = matched = true;
       }
@@ -57,7 +57,7 @@ class interval_join_op final : public joint_op {
   void take(std::integral_constant<std::size_t, 1>, keyed_batch<K, B>& records, bool) {
     each(records, late_right_, [&](cell& c, const B& b, std::int64_t ts) {
       bool matched = false;
-      for (auto& a : between(c.left, ts - upper_, ts - lower_)) {
+      for (auto& a : between(c.left, saturating_add(ts, -upper_), saturating_add(ts, -lower_))) {
         join(a.value, b, std::max(ts, a.ts));
         a.matched = matched = true;
       }
@@ -68,7 +68,7 @@ class interval_join_op final : public joint_op {
   void on_watermark(watermark w) override {
     watermark_ = std::max(watermark_, w.timestamp);
     timer_id due{};
-    while (!stopped_ && timers_.take(watermark_ == max_watermark ? max_watermark : watermark_ - 1, due)) {
+    while (!stopped_ && timers_.take(before_watermark(), due)) {
       rows_.select_row(due.row);
       cells_[due.row].armed = max_watermark;
       sweep(cells_[due.row]);
@@ -100,6 +100,11 @@ class interval_join_op final : public joint_op {
     std::vector<entry<B>> right;
     std::int64_t armed = max_watermark;
   };
+
+  /// What is due is behind the watermark, not at it; at the end of the stream everything is.
+  std::int64_t before_watermark() const {
+    return watermark_ == max_watermark ? max_watermark : saturating_add(watermark_, -1);
+  }
 
   template <typename Records, typename Late, typename Take>
   void each(Records& records, Late& late, Take take_one) {
