@@ -40,8 +40,8 @@ void round_robin(const std::vector<group_subscription>& members, const partition
                  group_assignment& out) {
   std::size_t turn = 0;
   for (const auto& [topic, count] : partitions) {
-    const bool wanted =
-        std::any_of(members.begin(), members.end(), [&](const auto& m) { return subscribes(m, topic); });
+    const bool wanted = std::any_of(members.begin(), members.end(),
+                                    [&topic = topic](const auto& m) { return subscribes(m, topic); });
     if (!wanted) continue;
     for (std::int32_t p = 0; p < count; ++p) {
       while (!subscribes(members[turn % members.size()], topic)) ++turn;

@@ -67,7 +67,7 @@ struct connection_options {
 /// (KIP-368): requests that come meanwhile wait and then go in their order.
 ///
 /// Threads: the loop's. Held by a shared_ptr, because reads and writes under way hold it too.
-class connection : public std::enable_shared_from_this<connection>, private sasl_channel {
+class connection final : public std::enable_shared_from_this<connection>, private sasl_channel {
  public:
   connection(io::event_loop& loop, std::unique_ptr<io::stream> stream, buffer_pool& buffers,
              connection_options options);

@@ -11,23 +11,14 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "engine/restored_time.h"
 #include "engine/source_task.h"
 #include "io/clock.h"
 #include "state/epoch_ledger.h"
 
 namespace penstock::engine {
-
-/// What a restart finds beside a split's position: the event time that the operators had reached.
-struct restored_time {
-  std::int64_t watermark = min_watermark;
-  bool idle = false;
-};
-std::string encode_time(restored_time t);
-/// Nothing when there is none, or it is not ours.
-std::optional<restored_time> decode_time(std::string_view metadata);
 
 /// One lane's answer to an epoch: its operators have all let the barrier pass, with everything before it safe
 /// in the sinks.

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "engine/coordinator.h"
+#include "engine/restored_time.h"
 
 namespace {
 
