@@ -60,6 +60,8 @@ class partition_log::recovery_run {
   result<bool> handle(const damage& d);
   result<> cut_off(const damage& d);
   result<> leave_out(const damage& d);
+  static result<std::optional<std::uint64_t>> find_continuation(const segment& s, const damage& d,
+                                                                std::uint64_t size, std::int64_t& offset);
   result<> fill_gap(segment& s, std::int64_t first, std::int64_t end);
   result<> check_missing_end();
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <cstdint>
 
 #include "base/crc32c.h"
 #include "log/recovery.h"
@@ -13,11 +13,16 @@ namespace penstock::log {
 
 namespace {
 
+/// Offsets that one batch without records can cover, and how many a gap may have: a batch's base offset is
+/// outside of its checksum, so one flipped bit may claim a gap that no disk could be filled for.
+constexpr std::int64_t batch_reach = std::int64_t{1} << 31;
+constexpr std::int64_t longest_gap = batch_reach << 12;
+
 /// Batches without records that cover [first, end), so that offsets go on without a hole between segments.
 std::string empty_batches(std::int64_t first, std::int64_t end, std::int32_t leader_epoch) {
   std::string out;
   while (first < end) {
-    const std::int64_t last = std::min(end - 1, first + std::numeric_limits<std::int32_t>::max());
+    const std::int64_t last = first + std::min(end - first, batch_reach) - 1;
     wire::batch_header header;
     header.base_offset = first;
     header.length = static_cast<std::int32_t>(wire::batch_overhead - wire::log_overhead);
@@ -99,6 +104,11 @@ result<> partition_log::recovery_run::cut_off(const damage& d) {
 }
 
 result<> partition_log::recovery_run::fill_gap(segment& s, std::int64_t first, std::int64_t end) {
+  if (end - first > longest_gap)
+    return fail(errc::corrupt,
+                fmt::format("{}: behind offset {} the log goes on at {}, too far to be one log: the name of "
+                            "a segment's file is wrong",
+                            log_.options_.directory, first, end));
   const std::string batches = empty_batches(first, end, std::max(log_.epochs_.latest(), 0));
   if (auto r = s.log->write_at(s.size, batches); !r) return r;
   for (std::size_t at = 0; at < batches.size(); at += wire::batch_overhead) {
@@ -109,6 +119,22 @@ result<> partition_log::recovery_run::fill_gap(segment& s, std::int64_t first, s
   }
   expected_ = s.next_offset;
   return {};
+}
+
+// The position of the first whole batch behind the damage that may belong to this log, and its offset.
+result<std::optional<std::uint64_t>> partition_log::recovery_run::find_continuation(const segment& s,
+                                                                                    const damage& d,
+                                                                                    std::uint64_t size,
+                                                                                    std::int64_t& offset) {
+  for (std::uint64_t from = d.position + 1;;) {
+    auto found = find_batch(*s.log, from, size, d.expected);
+    if (!found || !*found) return found;
+    char first[8];
+    if (auto got = s.log->read_at(**found, first); !got) return fail(got.error());
+    offset = base::load_be<std::int64_t>(first);
+    if (offset - d.expected <= longest_gap) return found;
+    from = **found + 1;
+  }
 }
 
 // Writes the segment anew without the damaged bytes; it takes the old one's place in one step.
@@ -122,7 +148,8 @@ result<> partition_log::recovery_run::leave_out(const damage& d) {
   }
   auto size = s.log->size();
   if (!size) return fail(size.error());
-  auto next = find_batch(*s.log, d.position + 1, *size, d.expected);
+  std::int64_t goes_on_at = 0;
+  auto next = find_continuation(s, d, *size, goes_on_at);
   if (!next) return fail(next.error());
   if (!*next) {
     if (auto r = s.log->truncate(d.position); !r) return r;
@@ -130,10 +157,7 @@ result<> partition_log::recovery_run::leave_out(const damage& d) {
     return last ? result<>()
                 : fill_gap(s, d.expected, std::max(d.expected, segments()[d.in + 1]->base_offset));
   }
-  char first[8];
-  if (auto got = s.log->read_at(**next, first); !got) return fail(got.error());
-  const std::string filler =
-      empty_batches(d.expected, base::load_be<std::int64_t>(first), std::max(log_.epochs_.latest(), 0));
+  const std::string filler = empty_batches(d.expected, goes_on_at, std::max(log_.epochs_.latest(), 0));
   const std::string cleaned = s.path(suffix::log) + std::string(suffix::cleaned);
   auto out = fs_.open(cleaned, io::open_mode::read_write);
   if (!out) return fail(out.error());

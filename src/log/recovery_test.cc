@@ -115,6 +115,25 @@ TEST_F(Recovery, E20_DamageBelowTheRecoveryPointRefusesAndNamesThePlace) {
   EXPECT_EQ(read_all(*open(one_segment), 0), expected);  // and then it is in order
 }
 
+// A batch's base offset is outside of its checksum: one flipped bit may claim an offset that no filler
+// reaches.
+TEST_F(Recovery, E20_ABatchThatClaimsAFarOffsetIsLeftOutToo) {
+  const log_config one_segment{};
+  const auto before = write(9, true, one_segment);
+  std::string bytes = content(file_name(0, ".log"));
+  const std::size_t batch = bytes.size() / 9;
+  bytes[batch * 3 + 70] ^= 1;
+  bytes[batch * 4] ^= 0x20;
+  replace(file_name(0, ".log"), bytes);
+  EXPECT_EQ(refusal(one_segment).kind(), errc::corrupt);
+
+  auto expected = before;
+  expected.erase(expected.begin() + 3, expected.begin() + 5);
+  auto log = open(one_segment, true);
+  EXPECT_EQ(read_all(*log, 0), expected);
+  EXPECT_EQ(log->end_offset(), 9);
+}
+
 TEST_F(Recovery, E20_DamageOfTheLastSyncedBatchRefusesToo) {
   write(9, true, {});
   std::string bytes = content(file_name(0, ".log"));
