@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Penstock's client beside librdkafka and the Java client, on the same real Apache Kafka, in turn, in one run.
 
-    bench/client.py [--version 4.1.0] [--records 10000000] [--rounds 3] [--only consume,produce,codecs,sizes,latency,idle]
+    bench/client.py [--version 4.1.0] [--records 10000000] [--rounds 3] [--only consume,produce,...]
 
     consume   a topic from its beginning, 100-byte records, 4 partitions
-    produce   the same records
+    produce   the same records: many a call and one a call
     codecs    produce and consume with lz4 and with zstd
     sizes     consuming 1 KiB and 10 KiB records beside a bare socket that reads the same bytes and looks at no record
     latency   from send to poll at 1,000 records a second, without linger
     idle      CPU and memory of a consumer of 100 partitions to which nothing comes
+    stalled   memory of a consumer whose application takes no more records, and of a producer whose broker stands still
+    tls       consume and produce over TLS, beside librdkafka
 
-Starts Kafka with scripts/kafka, on loopback, and stops it. Needs build/release (./dev build release), Java and Maven, and
-librdkafka's headers when the release was built. Every topic is read once before it is measured: its pages are in memory.
+Starts Kafka with scripts/kafka, on loopback, and stops it; its log lies in memory (/dev/shm) if there is room. Needs
+build/release (./dev build release), Java and Maven, and librdkafka's headers when the release was built. The broker is
+warmed up first: its compiler has seen the paths, and a topic's pages are in memory before it is measured.
+docs/performance.md has figures and says what was tried.
 """
 import argparse
 import json
@@ -20,16 +24,20 @@ import os
 import pathlib
 import re
 import resource
+import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+
+from peers.kafka import Kafka
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
 PENSTOCK = BUILD / "penstock"
-PARTS = ("consume", "produce", "codecs", "sizes", "latency", "idle")
+PARTS = ("consume", "produce", "codecs", "sizes", "latency", "idle", "stalled", "tls")
+LARGE_BATCHES = ("--batch-size", 1_000_000, "--linger-ms", 20)  # as librdkafka has them; codecs find more in them
+SIZED_BYTES = 1_500_000_000  # of the topics with large records
 
 
 def output_of(*command):
@@ -44,6 +52,10 @@ def measure(*command):
     return json.loads(output_of(*command).strip().splitlines()[-1])
 
 
+def with_x(settings):
+    return [word for setting in settings for word in ("-X", setting)]
+
+
 def children_cpu():
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -52,27 +64,42 @@ def children_cpu():
 def row(label, f):
     memory = f"{f['max_rss_kib'] / 1024:7.0f} MiB" if "max_rss_kib" in f else ""
     print(f"{label:<30} {f['records_per_second'] / 1e6:8.3f} M/s {f['megabytes_per_second']:8.0f} MB/s "
-          f"{f['cpu_ns_per_record']:8.0f} ns CPU/record {memory}", flush=True)
+          f"{f['cpu_ns_per_record']:6.0f} ns CPU/record, the broker's {f['broker_ns']:5.0f} {memory}", flush=True)
+
+
+def resident_mib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+
+
+def cpu_of(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Run:
-    def __init__(self, args, brokers):
-        self.args, self.brokers = args, brokers
+    def __init__(self, args, kafka):
+        self.args, self.kafka, self.brokers = args, kafka, kafka.brokers
 
-    # One measurement each. `records` of `size` bytes; topics are named for what is in them.
+    # One measurement each. `records` of `size` bytes; topics are named for what is in them. `more`: settings, NAME=VALUE.
 
-    def our_produce(self, topic, records, size, codec="none"):
+    def our_produce(self, topic, records, size, codec="none", run_length=256, more=()):
         return measure(PENSTOCK, "perf", "produce", "--brokers", self.brokers, "--topic", topic, "--records", records,
-                       "--size", size, "--codec", codec)
+                       "--size", size, "--codec", codec, "--run-length", run_length,
+                       *(LARGE_BATCHES if codec != "none" else ()), *with_x(more))
 
-    def our_consume(self, topic, records):
-        return measure(PENSTOCK, "perf", "consume", "--brokers", self.brokers, "--topic", topic, "--records", records)
+    def our_consume(self, topic, records, more=()):
+        return measure(PENSTOCK, "perf", "consume", "--brokers", self.brokers, "--topic", topic, "--records", records,
+                       *with_x(more))
 
-    def rdkafka_produce(self, topic, records, size, codec="none"):
-        return measure(BUILD / "rdkafka_produce", self.brokers, topic, records, size, codec)
+    def rdkafka_produce(self, topic, records, size, codec="none", way="dealt", more=()):
+        return measure(BUILD / "rdkafka_produce", self.brokers, topic, self.args.partitions, records, size, codec, way,
+                       *more)
 
-    def rdkafka_consume(self, topic, records):
-        return measure(BUILD / "rdkafka_consume", self.brokers, topic, self.args.partitions, records)
+    def rdkafka_consume(self, topic, records, more=()):
+        return measure(BUILD / "rdkafka_consume", self.brokers, topic, self.args.partitions, records, *more)
+
+    def raw_fetch(self, topic, records):
+        return measure(BUILD / "raw_fetch", self.brokers, topic, self.args.partitions, records)
 
     def java(self, tool, records, *arguments):
         """A tool of Kafka's. Its CPU time has the start of the JVM in it."""
@@ -100,22 +127,33 @@ class Run:
                   self.brokers)
         return name
 
-    def compare(self, what, contestants):
+    def compare(self, what, records, contestants):
         """`contestants`: (label, function) pairs, ours first. Prints the rows, the medians, and ours against each."""
         figures = {label: [] for label, _ in contestants}
         for _ in range(self.args.rounds):
             for label, run in contestants:
-                figures[label].append(run())
-                row(f"{label} {what}", figures[label][-1])
+                before = self.kafka.cpu()
+                f = run()
+                f["broker_ns"] = (self.kafka.cpu() - before) * 1e9 / records
+                figures[label].append(f)
+                row(f"{label} {what}", f)
         ours = contestants[0][0]
         median = lambda label, name: statistics.median(f[name] for f in figures[label])
-        line = (f"{what}, median of {self.args.rounds}: {ours} {median(ours, 'records_per_second') / 1e6:.2f} M/s, "
-                f"{median(ours, 'cpu_ns_per_record'):.0f} ns CPU a record")
-        for label, _ in contestants[1:]:
+        print(f"{what}, medians of {self.args.rounds}:")
+        for label, _ in contestants:
             ratio = statistics.median(a["records_per_second"] / b["records_per_second"]
                                       for a, b in zip(figures[ours], figures[label]))
-            line += f"; {label} {median(label, 'records_per_second') / 1e6:.2f} M/s: {ratio:.2f} x"
-        print(line + "\n", flush=True)
+            against = "" if label == ours else f", {ours} {ratio:.2f} x"
+            print(f"  {label}: {median(label, 'records_per_second') / 1e6:.3f} M/s, "
+                  f"{median(label, 'cpu_ns_per_record'):.0f} ns CPU a record{against}")
+        print(flush=True)
+
+    def warm_up(self):
+        topic = self.topic("warm-up")
+        self.our_produce(topic, self.args.records, 100)
+        for _ in range(3):
+            self.our_consume(topic, self.args.records)
+        output_of(PENSTOCK, "topic", "delete", topic, "--brokers", self.brokers)
 
     # The parts.
 
@@ -124,22 +162,30 @@ class Run:
         topic = self.topic("consume")
         self.our_produce(topic, records, 100)
         self.our_consume(topic, records)
-        self.compare("consume", [("penstock", lambda: self.our_consume(topic, records)),
-                                 ("librdkafka", lambda: self.rdkafka_consume(topic, records)),
-                                 ("java", lambda: self.java_consume(topic, records))])
+        self.compare("consume", records, [("penstock", lambda: self.our_consume(topic, records)),
+                                          ("librdkafka", lambda: self.rdkafka_consume(topic, records)),
+                                          ("java", lambda: self.java_consume(topic, records))])
 
     def produce(self, codec="none", what="produce"):
         records = self.args.records
-        self.compare(what, [
+        contestants = [
             ("penstock", lambda: self.our_produce(self.fresh(), records, 100, codec)),
-            ("librdkafka", lambda: self.rdkafka_produce(self.fresh(), records, 100, codec)),
-            ("java", lambda: self.java_produce(self.fresh(), records, 100, codec))])
+            ("librdkafka, dealt runs", lambda: self.rdkafka_produce(self.fresh(), records, 100, codec)),
+            ("java", lambda: self.java_produce(self.fresh(), records, 100, codec))]
+        if codec == "none":
+            contestants[2:2] = [
+                ("librdkafka, runs", lambda: self.rdkafka_produce(self.fresh(), records, 100, codec, "batches")),
+                ("librdkafka, a record a call",
+                 lambda: self.rdkafka_produce(self.fresh(), records, 100, codec, "records")),
+                ("penstock, a record a call", lambda: self.our_produce(self.fresh(), records, 100, codec, 1))]
+        self.compare(what, records, contestants)
 
     def fresh(self):
-        """A new topic a run; the last one goes, so that the disk is not filled."""
+        """A new topic a run; the last one goes, so that the log does not grow without end."""
         number = getattr(self, "number", 0)
         if number:
             output_of(PENSTOCK, "topic", "delete", f"produce-{number}", "--brokers", self.brokers)
+            time.sleep(1.5)  # log.segment.delete.delay.ms: its files go, and the broker's time for that is nobody's
         self.number = number + 1
         return self.topic(f"produce-{self.number}")
 
@@ -149,27 +195,42 @@ class Run:
             self.produce(codec, f"produce {codec}")
             topic = self.topic(f"consume-{codec}")
             self.our_produce(topic, records, 100, codec)
-            self.compare(f"consume {codec}", [("penstock", lambda t=topic: self.our_consume(t, records)),
-                                              ("librdkafka", lambda t=topic: self.rdkafka_consume(t, records))])
+            self.compare(f"consume {codec}", records,
+                         [("penstock", lambda t=topic: self.our_consume(t, records)),
+                          ("librdkafka", lambda t=topic: self.rdkafka_consume(t, records))])
 
     def sizes(self):
         for size in (1024, 10240):
-            records = max(1000, 1_500_000_000 // size)
+            records = max(1000, SIZED_BYTES // size)
             topic = self.topic(f"size-{size}")
             self.our_produce(topic, records, size)
-            self.our_consume(topic, records)
-            self.compare(f"consume {size} B", [
+            for _ in range(2):
+                self.our_consume(topic, records)
+            self.compare(f"consume {size} B", records, [
                 ("penstock", lambda t=topic, n=records: self.our_consume(t, n)),
-                ("bare socket", lambda t=topic, n=records: measure(BUILD / "raw_fetch", self.brokers, t,
-                                                                   self.args.partitions, n))])
+                ("bare socket", lambda t=topic, n=records: self.raw_fetch(t, n))])
+
+    def tls(self):
+        records, more = self.args.records, self.kafka.client_tls()
+        self.compare("produce over TLS", records, [
+            ("penstock", lambda: self.our_produce(self.fresh(), records, 100, more=more)),
+            ("librdkafka, dealt runs", lambda: self.rdkafka_produce(self.fresh(), records, 100, more=more))])
+        topic = self.topic("tls")
+        self.our_produce(topic, records, 100)
+        self.our_consume(topic, records, more)
+        self.compare("consume over TLS", records, [
+            ("penstock", lambda: self.our_consume(topic, records, more)),
+            ("librdkafka", lambda: self.rdkafka_consume(topic, records, more))])
 
     def latency(self):
         rows = {"latency_probe": [], "rdkafka_latency": []}
-        for number in range(self.args.rounds):
+        for number in range(-1, self.args.rounds):
             for program, found in rows.items():
                 topic = self.topic(f"{program}-{number}", 1)
-                found.append(measure(BUILD / program, self.brokers, topic, 10_000, 1000))
-                f = found[-1]
+                f = measure(BUILD / program, self.brokers, topic, 10_000, 1000)
+                if number < 0:
+                    continue  # the broker's compiler has seen it now
+                found.append(f)
                 print(f"{program:<30} p50 {f['p50_us']:6.0f} us   p90 {f['p90_us']:6.0f} us   p99 {f['p99_us']:6.0f} us   "
                       f"max {f['max_us']:6.0f} us", flush=True)
         for name in ("p50_us", "p99_us"):
@@ -182,19 +243,41 @@ class Run:
         consumer = subprocess.Popen([PENSTOCK, "consume", "--brokers", self.brokers, "--topic", topic],
                                     stdout=subprocess.DEVNULL)
         try:
-            def ticks():
-                fields = pathlib.Path(f"/proc/{consumer.pid}/stat").read_text().rsplit(")", 1)[1].split()
-                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             time.sleep(3)  # it starts
-            before = ticks()
+            before = cpu_of(consumer.pid)
             time.sleep(seconds)  # the stretch that is measured
-            share = (ticks() - before) / seconds
-            status = pathlib.Path(f"/proc/{consumer.pid}/status").read_text()
-            resident = int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
+            share = (cpu_of(consumer.pid) - before) / seconds
+            resident = resident_mib(consumer.pid)
         finally:
             consumer.terminate()
             consumer.wait(timeout=30)
         print(f"idle consumer of 100 partitions: {share:.2%} of a core, {resident:.1f} MiB\n", flush=True)
+
+    def stalled(self, seconds=10):
+        """Nobody reads the consumer's output, which stops it; then a stopped broker stops the producer."""
+        topic = self.topic("stalled")
+        self.our_produce(topic, 3_000_000, 100)
+        consumer = subprocess.Popen([PENSTOCK, "consume", "--brokers", self.brokers, "--topic", topic, "--from-beginning"],
+                                    stdout=subprocess.PIPE)
+        try:
+            consumer.stdout.read(1)  # it has begun
+            time.sleep(seconds)
+            print(f"consumer with {3_000_000 * 100 >> 20} MiB before it, stalled for {seconds} s: "
+                  f"{resident_mib(consumer.pid):.1f} MiB (bound: 64 MiB of records)")
+        finally:
+            consumer.kill()
+            consumer.wait(timeout=30)
+        producer = subprocess.Popen([PENSTOCK, "perf", "produce", "--brokers", self.brokers, "--topic", topic,
+                                     "--records", "10000000"], stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(0.3)  # it has begun
+            os.kill(self.kafka.pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            print(f"producer whose broker stood still for {seconds} s: {resident_mib(producer.pid):.1f} MiB "
+                  "(buffer.memory: 64 MiB)\n", flush=True)
+        finally:
+            os.kill(self.kafka.pid, signal.SIGCONT)
+            producer.wait(timeout=120)
 
 
 def main():
@@ -212,18 +295,14 @@ def main():
         if not (BUILD / program).exists():
             sys.exit(f"build/release/{program} is not there: install librdkafka-dev and run ./dev build release")
 
-    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as work:
-        started = subprocess.run([ROOT / "scripts/kafka", "start", args.version, "--dir", work],
-                                 stdout=subprocess.PIPE, text=True, check=True, timeout=600)
-        brokers = started.stdout.strip().splitlines()[-1].split()[-1]
-        try:
-            print(f"Apache Kafka {args.version}, {args.records} records, {args.partitions} partitions, "
-                  f"{os.cpu_count()} cores\n", flush=True)
-            run = Run(args, brokers)
-            for part in parts:
-                getattr(run, part)()
-        finally:
-            subprocess.run([ROOT / "scripts/kafka", "stop", "--dir", work], check=False, timeout=60)
+    log_bytes = 8 * args.records * 120 + 2 * SIZED_BYTES
+    with Kafka(args.version, log_bytes, "tls" in parts) as kafka:
+        print(f"Apache Kafka {args.version}, its log {'in memory' if kafka.where else 'on disk'}, {args.records} records, "
+              f"{args.partitions} partitions, {os.cpu_count()} cores\n", flush=True)
+        run = Run(args, kafka)
+        run.warm_up()
+        for part in parts:
+            getattr(run, part)()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From send to poll: Penstock's producer and consumer in one process, without linger, at a fixed rate. The
-// value of a record is the time of its sending. Prints one JSON line; bench/client.py runs it beside a peer.
+// value of a record is the time of its sending. The records of the first second are not counted: in it
+// connections are made. Prints one JSON line; bench/client.py runs it beside a peer.
 //
 //     latency_probe BROKERS TOPIC RECORDS RATE
 #include <penstock/kafka/consumer.h>
@@ -34,7 +35,8 @@ int main(int argc, char** argv) {
   }
   const std::string topic = argv[2];
   const auto wanted = static_cast<std::size_t>(std::atoll(argv[3]));
-  const auto every = std::chrono::nanoseconds(1'000'000'000 / std::atoll(argv[4]));
+  const auto rate = static_cast<std::size_t>(std::atoll(argv[4]));
+  const auto every = std::chrono::nanoseconds(1'000'000'000 / rate);
   auto consumer = kafka::consumer::create({.bootstrap_servers = argv[1]});
   if (!consumer) return complain(consumer.error());
   if (auto r = consumer->assign({{{topic, 0}, kafka::earliest_offset}}); !r) return complain(r.error());
@@ -43,7 +45,7 @@ int main(int argc, char** argv) {
 
   std::thread sending([&] {
     auto due = std::chrono::steady_clock::now();
-    for (std::size_t i = 0; i < wanted; ++i, due += every) {
+    for (std::size_t i = 0; i < wanted + rate; ++i, due += every) {
       std::this_thread::sleep_until(due);  // the pace of the load
       char value[100] = {};
       const std::int64_t sent = now_ns();
@@ -56,6 +58,7 @@ int main(int argc, char** argv) {
   });
   std::vector<std::int64_t> times;
   const double began = peers::now();
+  std::size_t seen = 0;
   while (times.size() < wanted && peers::now() - began < 120) {
     auto batches = consumer->poll(1s);
     if (!batches) {
@@ -64,6 +67,7 @@ int main(int argc, char** argv) {
     }
     for (auto& batch : *batches) {
       for (const auto& r : batch.records()) {
+        if (++seen <= rate) continue;
         std::int64_t sent = 0;
         std::memcpy(&sent, r.value.data(), sizeof sent);
         times.push_back(now_ns() - sent);

@@ -5,8 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "command.h"
 #include "interruption.h"
@@ -24,6 +25,7 @@ struct options {
   std::int64_t records = 0;
   std::int64_t size = 100;
   std::int64_t keys = 0;
+  std::int64_t run_length = 256;
   std::string codec = "none";
   std::string acks = "all";
   std::int64_t batch_size = 256 * 1024;
@@ -31,7 +33,6 @@ struct options {
 };
 
 constexpr std::size_t distinct_values = 1024;
-constexpr std::size_t run_length = 256;  // records handed over in one call
 
 /// Lower-case letters at random, always the same: a codec finds something to do, and two runs send the same
 /// bytes.
@@ -51,15 +52,25 @@ std::vector<std::string> make_keys(std::int64_t count) {
   return keys;
 }
 
+/// One call for all of them, or for each.
+result<> hand_over(kafka::producer& producer, std::span<const kafka::record_to_send> run) {
+  if (run.size() == 1) return producer.send(run.front());
+  const auto taken = producer.send(run);
+  if (!taken) return fail(taken.error());
+  if (*taken < run.size())
+    return fail(errc::internal, fmt::format("only {} of {} records were taken", *taken, run.size()));
+  return {};
+}
+
 /// Sends them all; returns the bytes of keys and values.
 result<std::int64_t> send_all(const options& o, kafka::producer& producer, const interruption& stop) {
   const auto values = make_values(static_cast<std::size_t>(o.size));
   const auto keys = make_keys(o.keys);
-  std::array<kafka::record_to_send, run_length> run;
+  std::vector<kafka::record_to_send> run(static_cast<std::size_t>(o.run_length));
   std::int64_t bytes = 0;
   for (std::int64_t sent = 0; sent < o.records;) {
     if (stop.asked()) return fail(errc::cancelled, fmt::format("stopped after {} records", sent));
-    const auto n = static_cast<std::size_t>(std::min<std::int64_t>(run_length, o.records - sent));
+    const auto n = static_cast<std::size_t>(std::min<std::int64_t>(o.run_length, o.records - sent));
     for (std::size_t i = 0; i < n; ++i) {
       const auto number = static_cast<std::size_t>(sent) + i;
       run[i] = {.topic = o.topic, .value = values[number % distinct_values]};
@@ -67,9 +78,7 @@ result<std::int64_t> send_all(const options& o, kafka::producer& producer, const
       if (!keys.empty()) run[i].key = keys[number * 7919 % keys.size()];
       bytes += static_cast<std::int64_t>(run[i].key.size() + run[i].value.size());
     }
-    const auto taken = producer.send(std::span<const kafka::record_to_send>(run.data(), n));
-    if (!taken) return fail(taken.error());
-    if (*taken < n) return fail(errc::internal, fmt::format("only {} of {} records were taken", *taken, n));
+    if (const auto taken = hand_over(producer, std::span(run).first(n)); !taken) return fail(taken.error());
     sent += static_cast<std::int64_t>(n);
   }
   return bytes;
@@ -113,6 +122,9 @@ void add_perf_produce(command perf) {
   c.value("--records", o->records, "").required().between(1, any_amount);
   c.value("--size", o->size, "bytes of a value").between(0, 1 << 20).shows_default();
   c.value("--keys", o->keys, "so many different keys; 0: none").between(0, 100'000'000).shows_default();
+  c.value("--run-length", o->run_length, "records handed over in one call; 1: each by a call of its own")
+      .between(1, 100'000)
+      .shows_default();
   c.value("--codec,-z", o->codec, "how batches are compressed").one_of(codec_names()).shows_default();
   c.value("--acks", o->acks, "all, or 1: the leader alone").one_of({"all", "1"}).shows_default();
   c.value("--batch-size", o->batch_size, "bytes").between(1, 1 << 30).shows_default();

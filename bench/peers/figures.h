@@ -20,17 +20,27 @@ inline double seconds(clockid_t which) {
 }
 inline double now() { return seconds(CLOCK_MONOTONIC); }
 
-inline void print_throughput(long long records, long long bytes, double took) {
-  const double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf(
-      "{\"records\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"records_per_second\":%.0f,"
-      "\"megabytes_per_second\":%.1f,\"cpu_ns_per_record\":%.1f,\"max_rss_kib\":%ld}\n",
-      records, bytes, took, static_cast<double>(records) / took, static_cast<double>(bytes) / took / 1e6,
-      cpu * 1e9 / static_cast<double>(std::max(records, 1LL)), usage.ru_maxrss);
-  std::fflush(stdout);
-}
+/// One stretch of work of this process, all its threads included.
+class measurement {
+ public:
+  double seconds() const { return now() - began_; }
+  void print(long long records, long long bytes) const {
+    const double took = seconds();
+    const double cpu = peers::seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    std::printf(
+        "{\"records\":%lld,\"bytes\":%lld,\"seconds\":%.3f,\"records_per_second\":%.0f,"
+        "\"megabytes_per_second\":%.1f,\"cpu_ns_per_record\":%.1f,\"max_rss_kib\":%ld}\n",
+        records, bytes, took, static_cast<double>(records) / took, static_cast<double>(bytes) / took / 1e6,
+        cpu * 1e9 / static_cast<double>(std::max(records, 1LL)), usage.ru_maxrss);
+    std::fflush(stdout);
+  }
+
+ private:
+  double began_ = now();
+  double cpu_ = peers::seconds(CLOCK_PROCESS_CPUTIME_ID);
+};
 
 /// Of the times in nanoseconds.
 inline void print_latency(std::vector<std::int64_t> times) {

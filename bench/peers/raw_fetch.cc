@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   const int fd = connect_to(argv[1]);
   std::string asked, answer;
   long long records = 0, bytes = 0;
-  const double began = peers::now();
+  const peers::measurement measured;
   while (records < wanted) {
     wire::fetch_request q;
     q.replica_id = -1;
@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
       }
     }
   }
-  peers::print_throughput(records, bytes, peers::now() - began);
+  measured.print(records, bytes);
   close(fd);
   return 0;
 }

@@ -1,83 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
 // The peer of `penstock perf produce`: the same records with librdkafka, idempotent as Penstock's producer
-// is, with the same batches and linger, handed over in runs. Prints the same JSON line.
+// is, copied as there, and counted by their delivery reports. Settings and the use of the API are the fastest
+// that were found (docs/performance.md says what was tried). Prints the same JSON line.
 //
-//     rdkafka_produce BROKERS TOPIC RECORDS SIZE CODEC
+//     rdkafka_produce BROKERS TOPIC PARTITIONS RECORDS SIZE CODEC WAY [NAME=VALUE...]
+//
+// WAY: `dealt`, runs of records handed over in one call (rd_kafka_produce_batch), the runs dealt to the
+// partitions in turn by the program; `batches`, the same without naming a partition; `records`, one call a
+// record (rd_kafka_produce), dealt in turn. NAME=VALUE: more settings.
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "figures.h"
 #include "rdkafka.h"
 
 namespace {
 
-long long delivered = 0, failed = 0;
+constexpr std::size_t run_length = 256;
 
-void on_events(rd_kafka_queue_t* queue, int wait_ms) {
-  rd_kafka_event_t* e = rd_kafka_queue_poll(queue, wait_ms);
-  if (e == nullptr) return;
-  while (const rd_kafka_message_t* m = rd_kafka_event_message_next(e)) ++(m->err == 0 ? delivered : failed);
-  rd_kafka_event_destroy(e);
-}
+struct load {
+  rd_kafka_topic_t* topic = nullptr;
+  rd_kafka_queue_t* events = nullptr;
+  int partitions = 1;
+  long long wanted = 0;
+  std::vector<std::string> values{};
+  long long delivered = 0, failed = 0, bytes = 0;
+
+  void take_reports(int wait_ms) {
+    rd_kafka_event_t* e = rd_kafka_queue_poll(events, wait_ms);
+    if (e == nullptr) return;
+    while (const rd_kafka_message_t* m = rd_kafka_event_message_next(e)) ++(m->err == 0 ? delivered : failed);
+    rd_kafka_event_destroy(e);
+  }
+  std::string& value(long long number) { return values[static_cast<std::size_t>(number) % values.size()]; }
+
+  void send_runs(bool dealt) {
+    std::vector<rd_kafka_message_t> run(run_length);
+    int turn = 0;
+    for (long long sent = 0; sent < wanted;) {
+      const auto n = static_cast<std::size_t>(std::min<long long>(run_length, wanted - sent));
+      for (std::size_t i = 0; i < n; ++i) {
+        auto& v = value(sent + static_cast<long long>(i));
+        run[i] = {};
+        run[i].payload = v.data();
+        run[i].len = v.size();
+        bytes += static_cast<long long>(v.size());
+      }
+      const std::int32_t partition = dealt ? turn++ % partitions : RD_KAFKA_PARTITION_UA;
+      std::size_t first = 0;
+      while (first < n) {
+        const int taken = rd_kafka_produce_batch(topic, partition, RD_KAFKA_MSG_F_COPY, run.data() + first,
+                                                 static_cast<int>(n - first));
+        // A full queue refuses the rest of the run, in order.
+        first += static_cast<std::size_t>(taken);
+        if (first < n) take_reports(10);
+      }
+      sent += static_cast<long long>(n);
+      take_reports(0);
+    }
+  }
+  void send_records() {
+    for (long long sent = 0; sent < wanted; ++sent) {
+      auto& v = value(sent);
+      while (rd_kafka_produce(topic, static_cast<std::int32_t>(sent % partitions), RD_KAFKA_MSG_F_COPY,
+                              v.data(), v.size(), nullptr, 0, nullptr) != 0)
+        take_reports(10);
+      bytes += static_cast<long long>(v.size());
+      if (sent % 1024 == 0) take_reports(0);
+    }
+  }
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::fprintf(stderr, "usage: rdkafka_produce BROKERS TOPIC RECORDS SIZE CODEC\n");
+  const std::string_view way = argc > 7 ? argv[7] : "";
+  if (way != "dealt" && way != "batches" && way != "records") {
+    std::fprintf(stderr,
+                 "usage: rdkafka_produce BROKERS TOPIC PARTITIONS RECORDS SIZE CODEC dealt|batches|records "
+                 "[NAME=VALUE...]\n");
     return 2;
   }
-  const long long wanted = std::atoll(argv[3]);
-  const auto size = static_cast<std::size_t>(std::atoll(argv[4]));
+  load all{.partitions = std::atoi(argv[3]), .wanted = std::atoll(argv[4])};
   std::mt19937 random(2013);
-  std::vector<std::string> values(1024, std::string(size, 'a'));
-  for (auto& v : values)
+  all.values.assign(1024, std::string(static_cast<std::size_t>(std::atoll(argv[5])), 'a'));
+  for (auto& v : all.values)
     for (auto& c : v) c = static_cast<char>('a' + random() % 26);
 
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_t* conf = peers::configure({{"bootstrap.servers", argv[1]},
+                                            {"enable.idempotence", "true"},
+                                            {"linger.ms", "20"},
+                                            {"batch.size", "1000000"},
+                                            {"batch.num.messages", "100000"},
+                                            {"queue.buffering.max.messages", "2000000"},
+                                            {"queue.buffering.max.kbytes", "1048576"},
+                                            {"compression.codec", argv[6]}},
+                                           argv + 8);
   rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
-  char why[256];
-  for (const auto& [name, value] : {std::pair{"bootstrap.servers", argv[1]},
-                                    {"enable.idempotence", const_cast<char*>("true")},
-                                    {"linger.ms", const_cast<char*>("5")},
-                                    {"batch.size", const_cast<char*>("262144")},
-                                    {"batch.num.messages", const_cast<char*>("10000")},
-                                    {"queue.buffering.max.messages", const_cast<char*>("1000000")},
-                                    {"queue.buffering.max.kbytes", const_cast<char*>("1048576")},
-                                    {"compression.codec", argv[5]}}) {
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) {
-      std::fprintf(stderr, "%s: %s\n", name, why);
-      return 1;
-    }
-  }
-  rd_kafka_t* producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-  rd_kafka_queue_t* events = rd_kafka_queue_get_main(producer);
-  rd_kafka_topic_t* topic = rd_kafka_topic_new(producer, argv[2], nullptr);
+  rd_kafka_t* producer = peers::open(RD_KAFKA_PRODUCER, conf);
+  all.events = rd_kafka_queue_get_main(producer);
+  all.topic = rd_kafka_topic_new(producer, argv[2], nullptr);
+  peers::reach(producer, all.topic);
 
-  const double began = peers::now();
-  std::vector<rd_kafka_message_t> run(256);
-  long long sent = 0, bytes = 0;
-  while (sent < wanted) {
-    const auto n = static_cast<std::size_t>(std::min<long long>(256, wanted - sent));
-    for (std::size_t i = 0; i < n; ++i) {
-      auto& v = values[static_cast<std::size_t>(sent + static_cast<long long>(i)) % values.size()];
-      run[i] = {};
-      run[i].payload = v.data();
-      run[i].len = v.size();
-    }
-    std::size_t first = 0;
-    while (first < n) {
-      const int taken = rd_kafka_produce_batch(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
-                                               run.data() + first, static_cast<int>(n - first));
-      // A full queue refuses the rest of the run, in order.
-      first += static_cast<std::size_t>(taken);
-      if (first < n) on_events(events, 10);
-    }
-    sent += static_cast<long long>(n);
-    bytes += static_cast<long long>(n * size);
-    on_events(events, 0);
-  }
-  while (delivered + failed < wanted && peers::now() - began < 300) on_events(events, 100);
-  peers::print_throughput(delivered, bytes, peers::now() - began);
-  std::_Exit(delivered == wanted ? 0 : 1);
+  const peers::measurement measured;
+  if (way == "records")
+    all.send_records();
+  else
+    all.send_runs(way == "dealt");
+  while (all.delivered + all.failed < all.wanted && measured.seconds() < 300) all.take_reports(100);
+  measured.print(all.delivered, all.bytes);
+  std::_Exit(all.delivered == all.wanted ? 0 : 1);
 }
