@@ -10,7 +10,7 @@
 // it is a std::optional; numbers out of range are errors. Writing: fields in the order of the description;
 // empty optionals and what is no number (NaN) are null. Understood: bool, integers, float, double,
 // std::string, std::optional, std::vector, described structs; for writing also pairs and tuples (as arrays)
-// and window results ({"key","start_ms","end_ms","value"}).
+// and window results ({"key","start_ms","end_ms","value"}). For other types there is json_traits.
 #pragma once
 
 #include <penstock/detail/json_value.h>
@@ -34,7 +34,33 @@
 #include <vector>
 
 namespace penstock {
+
+/// How a type of yours is read and written as a string or an integer. Specialise it; either half may be left
+/// out, and so may one of the two ways to read:
+///
+///     template <> struct penstock::json_traits<date> {
+///       static constexpr const char* expected = "a date as 2015-07-15";      // for the message of an error
+///       static bool read(std::string_view text, date& into);                 // false: it is none
+///       static bool read(std::int64_t number, date& into);
+///       static void append(const date& d, std::string& out);                 // valid JSON: with its quotes
+///     };
+template <typename T>
+struct json_traits;
+
 namespace detail {
+
+template <typename T>
+concept reads_json_text = requires(std::string_view text, T& into) {
+  { json_traits<T>::read(text, into) } -> std::same_as<bool>;
+};
+template <typename T>
+concept reads_json_number = requires(std::int64_t number, T& into) {
+  { json_traits<T>::read(number, into) } -> std::same_as<bool>;
+};
+template <typename T>
+concept writes_json_itself = requires(const T& v, std::string& out) {
+  json_traits<T>::append(v, out);
+};
 
 template <typename T>
 concept described = boost::describe::has_describe_members<T>::value;
@@ -50,6 +76,20 @@ template <typename T>
 bool read_json(const json_value& v, std::vector<T>& out, json_problem& problem);
 template <described T>
 bool read_json(const json_value& v, T& out, json_problem& problem);
+
+template <typename T>
+requires reads_json_text<T> || reads_json_number<T>
+bool read_json(const json_value& v, T& out, json_problem& problem) {
+  if constexpr (reads_json_text<T>) {
+    if (std::string_view text; v.get(text))
+      return json_traits<T>::read(text, out) || problem.expected(json_traits<T>::expected, v);
+  }
+  if constexpr (reads_json_number<T>) {
+    if (std::int64_t number; v.get(number))
+      return json_traits<T>::read(number, out) || problem.expected(json_traits<T>::expected, v);
+  }
+  return problem.expected(json_traits<T>::expected, v);
+}
 
 inline bool read_json(const json_value& v, bool& out, json_problem& problem) {
   return v.get(out) || problem.expected("a boolean", v);
@@ -174,6 +214,10 @@ void write_json(T v, std::string& out) {
 inline void write_json(double v, std::string& out) { append_json_number(v, out); }
 inline void write_json(float v, std::string& out) { append_json_number(v, out); }
 inline void write_json(std::string_view v, std::string& out) { append_json_string(v, out); }
+template <writes_json_itself T>
+void write_json(const T& v, std::string& out) {
+  json_traits<T>::append(v, out);
+}
 template <typename T>
 void write_json(const std::optional<T>& v, std::string& out);
 template <typename T>

@@ -26,6 +26,34 @@ struct small {
 };
 BOOST_DESCRIBE_STRUCT(small, (), (n))
 
+struct day {
+  int n = 0;
+};
+struct days {
+  day first;
+  day last;
+};
+BOOST_DESCRIBE_STRUCT(days, (), (first, last))
+
+}  // namespace
+
+template <>
+struct json_traits<day> {
+  static constexpr const char* expected = "a day as d3";
+  static bool read(std::string_view text, day& into) {
+    if (text.size() != 2 || text[0] != 'd') return false;
+    into.n = text[1] - '0';
+    return true;
+  }
+  static bool read(std::int64_t number, day& into) {
+    into.n = static_cast<int>(number);
+    return number >= 0;
+  }
+  static void append(const day& d, std::string& out) { out += "\"d" + std::to_string(d.n) + '"'; }
+};
+
+namespace {
+
 template <typename T>
 std::string problem(std::string_view text, T into = {}) {
   const auto r = json<T>.decode(detail::record_of(text), into);
@@ -98,6 +126,21 @@ TEST(json, a_copy_of_a_format_parses_on_its_own) {
   const auto two = one;
   ASSERT_TRUE(two.decode(detail::record_of(R"({"n":4})"), a));
   EXPECT_EQ(a.n, 4);
+}
+
+TEST(json, types_of_ones_own_are_text_or_numbers) {
+  days into;
+  const auto read = [&](std::string_view text) { return json<days>.decode(detail::record_of(text), into); };
+  ASSERT_TRUE(read(R"({"first":"d3","last":7})"));
+  EXPECT_EQ(into.first.n, 3);
+  EXPECT_EQ(into.last.n, 7);
+  EXPECT_EQ(encoded(into), R"({"first":"d3","last":"d7"})");
+  EXPECT_EQ(read(R"({"first":"x","last":7})").error().message(),
+            "field 'first': expected a day as d3, found a string");
+  EXPECT_EQ(read(R"({"first":"d1","last":-7})").error().message(),
+            "field 'last': expected a day as d3, found an integer");
+  EXPECT_EQ(read(R"({"first":"d1","last":true})").error().message(),
+            "field 'last': expected a day as d3, found a boolean");
 }
 
 }  // namespace
