@@ -89,7 +89,8 @@ QUERIES = {
                      description, initialBid, reserve, a.dateTime as auction_dateTime, expires, seller, category,
                      a.extra as auction_extra
               from bid b join auction a on a.id = b.auction where category = 10""",
-    "q22": "select auction, bidder, price, channel, part(url, 3) as dir1, part(url, 4) as dir2, part(url, 5) as dir3 from bid",
+    "q22": """select auction, bidder, price, channel, part(url, 3) as dir1, part(url, 4) as dir2, part(url, 5) as dir3
+              from bid""",
 }
 # Queries that change their rows: what identifies a row. The last one counts.
 KEYS = {"q4": ["id"], "q9": ["id"], "q15": ["day"], "q16": ["channel", "day"], "q17": ["auction", "day"],
