@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "log/append_group.h"
 #include "log/batch_scanner.h"
@@ -110,7 +109,7 @@ bool partition_log::must_roll(const segment& active, const wire::batch_header& b
                               const append_group& group) const {
   const log_config& config = group.config;
   const bool empty = active.size == 0 && group.items.empty();
-  if (batch.last_offset() - active.base_offset > std::numeric_limits<std::int32_t>::max()) return true;
+  if (!active.reaches(batch.last_offset())) return true;
   if (empty) return false;
   if (group.position + group.bytes + batch.total_size() > config.segment_bytes) return true;
   const std::int64_t first =

@@ -225,14 +225,19 @@ result<> partition_log::recovery_run::walk(std::size_t i) {
       auto batch = scan->bytes();
       if (!batch) return fail(batch.error());
       const bool whole = wire::crc_matches(*batch);
-      if (whole && scan->header().base_offset >= expected) {
+      const bool reached =
+          whole && s.reaches(scan->header().base_offset) && s.reaches(scan->header().last_offset());
+      if (reached && scan->header().base_offset >= expected) {
         note(s, scan->header(), scan->position(), *batch);
         if (!first_unsynced && s.next_offset > recovery_point_) first_unsynced = scan->position();
         expected = s.next_offset;
         continue;
       }
-      d.what = whole ? fmt::format("a batch begins with offset {} again", scan->header().base_offset)
-                     : "the checksum of a batch does not match";
+      // The base offset is outside of the checksum.
+      d.what = !whole    ? "the checksum of a batch does not match"
+               : reached ? fmt::format("a batch begins with offset {} again", scan->header().base_offset)
+                         : fmt::format("a batch claims the offset {}, which is none of this segment's",
+                                       scan->header().base_offset);
     }
     auto cut = handle(d);
     if (!cut) return fail(cut.error());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "base/crc32c.h"
 #include "log/recovery.h"
@@ -13,16 +14,11 @@ namespace penstock::log {
 
 namespace {
 
-/// Offsets that one batch without records can cover, and how many a gap may have: a batch's base offset is
-/// outside of its checksum, so one flipped bit may claim a gap that no disk could be filled for.
-constexpr std::int64_t batch_reach = std::int64_t{1} << 31;
-constexpr std::int64_t longest_gap = batch_reach << 12;
-
 /// Batches without records that cover [first, end), so that offsets go on without a hole between segments.
 std::string empty_batches(std::int64_t first, std::int64_t end, std::int32_t leader_epoch) {
   std::string out;
   while (first < end) {
-    const std::int64_t last = first + std::min(end - first, batch_reach) - 1;
+    const std::int64_t last = std::min(end - 1, first + std::numeric_limits<std::int32_t>::max());
     wire::batch_header header;
     header.base_offset = first;
     header.length = static_cast<std::int32_t>(wire::batch_overhead - wire::log_overhead);
@@ -104,11 +100,10 @@ result<> partition_log::recovery_run::cut_off(const damage& d) {
 }
 
 result<> partition_log::recovery_run::fill_gap(segment& s, std::int64_t first, std::int64_t end) {
-  if (end - first > longest_gap)
+  if (!s.reaches(end - 1))
     return fail(errc::corrupt,
-                fmt::format("{}: behind offset {} the log goes on at {}, too far to be one log: the name of "
-                            "a segment's file is wrong",
-                            log_.options_.directory, first, end));
+                fmt::format("{}: behind offset {} the log goes on at {}, too far to fill the gap",
+                            s.path(suffix::log), first, end));
   const std::string batches = empty_batches(first, end, std::max(log_.epochs_.latest(), 0));
   if (auto r = s.log->write_at(s.size, batches); !r) return r;
   for (std::size_t at = 0; at < batches.size(); at += wire::batch_overhead) {
@@ -132,7 +127,7 @@ result<std::optional<std::uint64_t>> partition_log::recovery_run::find_continuat
     char first[8];
     if (auto got = s.log->read_at(**found, first); !got) return fail(got.error());
     offset = base::load_be<std::int64_t>(first);
-    if (offset - d.expected <= longest_gap) return found;
+    if (s.reaches(offset)) return found;
     from = **found + 1;
   }
 }

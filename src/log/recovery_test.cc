@@ -134,6 +134,19 @@ TEST_F(Recovery, E20_ABatchThatClaimsAFarOffsetIsLeftOutToo) {
   EXPECT_EQ(log->end_offset(), 9);
 }
 
+// Not even when nothing else is wrong: indexes could not hold it.
+TEST_F(Recovery, E20_ABatchThatClaimsAFarOffsetIsDamage) {
+  const log_config one_segment{};
+  write(9, true, one_segment);
+  std::string bytes = content(file_name(0, ".log"));
+  bytes[bytes.size() / 9 * 8] ^= 0x20;  // the last one: none behind it begins below
+  replace(file_name(0, ".log"), bytes);
+  const error refused = refusal(one_segment);
+  EXPECT_EQ(refused.kind(), errc::corrupt);
+  EXPECT_NE(refused.message().find("claims the offset 2305843009213693960"), std::string::npos)
+      << refused.message();
+}
+
 TEST_F(Recovery, E20_DamageOfTheLastSyncedBatchRefusesToo) {
   write(9, true, {});
   std::string bytes = content(file_name(0, ".log"));

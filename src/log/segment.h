@@ -4,6 +4,7 @@
 #include <penstock/result.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -64,6 +65,11 @@ class segment {
 
   /// `<directory>/<base offset, 20 digits><suffix>`
   std::string path(std::string_view suffix) const;
+
+  /// An offset behind the base that the indexes, which keep it in 31 bits, can hold.
+  bool reaches(std::int64_t offset) const noexcept {
+    return offset - base_offset <= std::numeric_limits<std::int32_t>::max();
+  }
 
   const std::uint64_t id = next_id();  ///< of this object; a segment that takes its place has another
   const std::int64_t base_offset;
