@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "io/connection_stream.h"
 #include "io/gathered_write.h"
 #include "io/tcp.h"
 
@@ -127,27 +128,6 @@ class tcp_connection final : public std::enable_shared_from_this<tcp_connection>
   bool reading_ = false;
 };
 
-class tcp_stream final : public stream {
- public:
-  explicit tcp_stream(std::shared_ptr<tcp_connection> c) noexcept : connection_(std::move(c)) {}
-  ~tcp_stream() override { connection_->close(); }
-
-  void read_some(std::span<char> out, unique_function<void(result<std::size_t>)> done) override {
-    connection_->read_some(out, std::move(done));
-  }
-  result<std::size_t> try_read(std::span<char> out) override { return connection_->try_read(out); }
-  void write(std::vector<write_piece> pieces, unique_function<void(result<>)> done) override {
-    connection_->write(std::move(pieces), std::move(done));
-  }
-  result<> shutdown_write() override { return connection_->shutdown_write(); }
-  void close() override { connection_->close(); }
-  bool is_open() const noexcept override { return connection_->is_open(); }
-  std::string peer() const override { return connection_->peer(); }
-
- private:
-  std::shared_ptr<tcp_connection> connection_;
-};
-
 }  // namespace
 
 result<std::unique_ptr<stream>> make_tcp_stream(tcp_socket socket) {
@@ -161,7 +141,8 @@ result<std::unique_ptr<stream>> make_tcp_stream(tcp_socket socket) {
                 recovery::retriable);
   }
   ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-  return std::make_unique<tcp_stream>(std::make_shared<tcp_connection>(std::move(socket), to_string(remote)));
+  return std::make_unique<connection_stream<tcp_connection>>(
+      std::make_shared<tcp_connection>(std::move(socket), to_string(remote)));
 }
 
 }  // namespace penstock::io::detail
