@@ -271,12 +271,7 @@ void handle_produce(broker_core& core, const request_info& info, wire::produce_r
     }
   }
   if (q.acks == 0) return all_good ? reply.slot().send_nothing() : reply.slot().close();
-  if (!core.answers_after_sync() || to_sync.empty()) return reply.send(answer);
-  core.syncs.when_synced(std::move(to_sync),
-                         [reply = std::move(reply), answer = std::move(answer)](bool synced) mutable {
-                           if (!synced) return reply.slot().close();
-                           reply.send(answer);
-                         });
+  answer_when_durable(core, std::move(to_sync), std::move(answer), std::move(reply));
 }
 
 }  // namespace penstock::broker

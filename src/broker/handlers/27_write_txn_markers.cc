@@ -41,12 +41,7 @@ void handle_write_txn_markers(broker_core& core, const request_info&, wire::writ
             {index, number(write(core, end, m.coordinator_epoch, t.name, index, to_sync))});
     }
   }
-  if (!core.answers_after_sync() || to_sync.empty()) return reply.send(answer);
-  core.syncs.when_synced(std::move(to_sync),
-                         [reply = std::move(reply), answer = std::move(answer)](bool synced) mutable {
-                           if (!synced) return reply.slot().close();
-                           reply.send(answer);
-                         });
+  answer_when_durable(core, std::move(to_sync), std::move(answer), std::move(reply));
 }
 
 }  // namespace penstock::broker

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "broker/core.h"
 #include "broker/handlers/handlers.h"
@@ -38,6 +39,19 @@ inline topic_lookup find_topic(broker_core& core, const std::string& name, const
   topic* t = by_id ? core.topics.find(id) : core.topics.find(name);
   if (t != nullptr) return {t, error_code::none};
   return {nullptr, by_id ? error_code::unknown_topic_id : error_code::unknown_topic_or_partition};
+}
+
+/// Answers when `appended` is as durable as the broker promises: at once, or behind a sync. What could not be
+/// synced is not answered; the connection closes, and the client asks again.
+template <typename Response>
+void answer_when_durable(broker_core& core, std::vector<syncer::target> appended, Response answer,
+                         responder<Response> reply) {
+  if (!core.answers_after_sync() || appended.empty()) return reply.send(answer);
+  core.syncs.when_synced(std::move(appended),
+                         [reply = std::move(reply), answer = std::move(answer)](bool synced) mutable {
+                           if (!synced) return reply.slot().close();
+                           reply.send(answer);
+                         });
 }
 
 /// Counts what is still under way of a request with several parts, and answers when the last is done.
