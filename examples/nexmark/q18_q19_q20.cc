@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole bids that are chosen or completed: q18, q19 and q20.
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <variant>
@@ -38,24 +39,34 @@ BOOST_DESCRIBE_STRUCT(q19_row, (), (auction, bidder, price, channel, url, dateTi
 struct top_bids {
   using output = q19_row;
   static constexpr std::size_t shown = 10;
-  ps::list_state<bid> best;
-  explicit top_bids(auto& state) : best(state, "best") {}
+  struct ranking {
+    struct place {
+      std::int64_t price;
+      std::int32_t slot;
+    };
+    std::array<place, shown> places;  // the best first
+    std::size_t size = 0;
+  };
+  ps::value_state<ranking> ranks;
+  ps::map_state<std::int32_t, bid> bids;  // by slot: a bid stays where it is while its rank changes
+  explicit top_bids(auto& state) : ranks(state, "ranks"), bids(state, "bids") {}
 
   void process(const bid& b, auto& ctx) {
-    const std::vector<bid>& now = best.get();
-    if (now.size() == shown && b.price <= now.back().price) return;
-    const auto place =
-        std::upper_bound(now.begin(), now.end(), b.price,
-                         [](std::int64_t price, const bid& other) { return price > other.price; });
-    std::vector<bid> next(now.begin(), place);
-    next.push_back(b);
-    next.insert(next.end(), place, now.size() == shown ? now.end() - 1 : now.end());
-    for (auto rank = static_cast<std::size_t>(place - now.begin()); rank < next.size(); ++rank) {
-      const bid& r = next[rank];
-      ctx.emit({r.auction, r.bidder, r.price, r.channel, r.url, r.dateTime, r.extra,
-                static_cast<std::int64_t>(rank + 1)});
-    }
-    best.set(std::move(next));
+    ranking r = ranks.value_or({});
+    const bool full = r.size == shown;
+    if (full && b.price <= r.places.back().price) return;
+    const std::int32_t slot = full ? r.places.back().slot : static_cast<std::int32_t>(r.size++);
+    const auto better = [&](const ranking::place& p) { return p.price >= b.price; };
+    const auto first = std::partition_point(r.places.begin(), r.places.begin() + r.size - 1, better);
+    std::copy_backward(first, r.places.begin() + r.size - 1, r.places.begin() + r.size);
+    *first = {b.price, slot};
+    bids.put(slot, b);
+    ranks.set(r);
+    for (auto rank = static_cast<std::size_t>(first - r.places.begin()); rank < r.size; ++rank)
+      ctx.emit(row(*bids.get(r.places[rank].slot), static_cast<std::int64_t>(rank) + 1));
+  }
+  static q19_row row(const bid& b, std::int64_t rank) {
+    return {b.auction, b.bidder, b.price, b.channel, b.url, b.dateTime, b.extra, rank};
   }
 };
 
