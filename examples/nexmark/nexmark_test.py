@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares every query with SQLite over the same events.
 
-    nexmark_test.py NEXMARK [--events 20000] [--lanes 1,2] [--seed 7]
+    nexmark_test.py NEXMARK [--events 20000] [--lanes 1,2] [--seed 7] [--penstock PENSTOCK]
 
 Twice: on events that are out of order by less than the watermark allows, all queries; and on events that are late,
-with times as numbers, those with windows.
+with times as numbers, those with windows. With the command line's program, some queries from a topic in its broker too.
 """
 import argparse
 import collections
+import contextlib
 import datetime
 import decimal
 import json
@@ -88,15 +89,29 @@ def run(*command):
     subprocess.run([str(c) for c in command], check=True, stdout=subprocess.DEVNULL, timeout=900)
 
 
-def check(nexmark, events, queries, lanes, directory):
-    db = answers.load(events, to_ms)
+@contextlib.contextmanager
+def broker(penstock, directory):
+    """The address of a broker on loopback."""
+    process = subprocess.Popen([penstock, "broker", "--dir", directory, "--listen", "127.0.0.1:0"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("listening on 127.0.0.1:"), line
+        yield line.removeprefix("listening on ").strip()
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def check(nexmark, source, db, queries, lanes, directory):
+    """`source`: the arguments that say where the events come from, the same as those in `db`."""
     wrong = 0
     for query in queries:
         columns, wanted = answers.answer(db, query)
         assert wanted, f"{query}: the events give no row at all"
         for n in lanes:
             out = directory / f"{query}.ndjson"
-            run(nexmark, "--query", query, "--input", events, "--output", out, "--lanes", n)
+            run(nexmark, "--query", query, *source, "--output", out, "--lanes", n)
             got = by_clock(out) if query == "q12" else rows_of(query, out, columns)
             equal = compare(query, got, wanted)
             wrong += not equal
@@ -117,6 +132,7 @@ def main():
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--lanes", default="1,2")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--penstock", type=pathlib.Path)
     args = parser.parse_args()
     lanes = [int(n) for n in args.lanes.split(",")]
     rate = max(400, args.events // 100)  # windows and pauses between sessions
@@ -125,13 +141,22 @@ def main():
         ordered, late, numbers = (directory / f"{n}.ndjson" for n in ("events", "late", "numbers"))
         make = [args.nexmark, "--seed", args.seed, "--generate", args.events, "--rate", rate,
                 "--start", "2015-07-15 23:59:45"]  # two days, for the statistics by day
-        run(*make, "--out-of-order", rate * 3, "--output", ordered)
+        disorder = ["--out-of-order", rate * 3]
+        run(*make, *disorder, "--output", ordered)
         run(*make, "--out-of-order", rate * 15, "--output", late)
         times_as_numbers(late, numbers)
         print(f"{args.events} events, {rate} a second, seed {args.seed}")
-        wrong = check(args.nexmark, ordered, answers.QUERIES, lanes, directory)
+        db = answers.load(ordered, to_ms)
+        wrong = check(args.nexmark, ["--input", ordered], db, answers.QUERIES, lanes, directory)
+        if args.penstock:
+            print("from a topic")
+            with broker(args.penstock, directory / "broker") as address:
+                topic = ["--brokers", address]
+                run(*make, *disorder, *topic, "--partitions", 3)
+                wrong += check(args.nexmark, topic, db, ["q3", "q5", "q11"], lanes, directory)
         print("late events")
-        wrong += check(args.nexmark, numbers, answers.WINDOWED, lanes, directory)
+        db = answers.load(numbers, to_ms)
+        wrong += check(args.nexmark, ["--input", numbers], db, answers.WINDOWED, lanes, directory)
     sys.exit(1 if wrong else 0)
 
 
