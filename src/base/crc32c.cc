@@ -54,6 +54,11 @@ namespace {
 // The instruction takes three cycles but starts one a cycle: three independent streams fill it. Their sums
 // are joined by shifting the first over the length of what follows, a linear map kept as one table a byte.
 constexpr std::size_t stream_bytes = 1024;
+constexpr std::size_t block_bytes = 3 * stream_bytes;
+constexpr std::size_t line_bytes = 64;
+// Three streams that begin anew every block are nothing that the processor's own prefetching follows: from
+// memory, asking for the lines of the block after next makes it half as fast again.
+constexpr std::size_t ahead_bytes = 2 * block_bytes;
 
 using shift_table = std::array<std::array<std::uint32_t, 256>, 4>;
 
@@ -88,17 +93,23 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::string_view by
   std::uint64_t c = ~so_far;
   const char* p = bytes.data();
   std::size_t n = bytes.size();
-  while (n >= 3 * stream_bytes) {
+  while (n >= block_bytes) {
     std::uint64_t c1 = 0, c2 = 0;
-    for (std::size_t i = 0; i < stream_bytes; i += 8) {
-      c = _mm_crc32_u64(c, word(p + i));
-      c1 = _mm_crc32_u64(c1, word(p + stream_bytes + i));
-      c2 = _mm_crc32_u64(c2, word(p + 2 * stream_bytes + i));
+    const char* const later = p + (n >= ahead_bytes + block_bytes ? ahead_bytes : 0);
+    for (std::size_t line = 0; line < stream_bytes; line += line_bytes) {
+      _mm_prefetch(later + line, _MM_HINT_T0);
+      _mm_prefetch(later + stream_bytes + line, _MM_HINT_T0);
+      _mm_prefetch(later + 2 * stream_bytes + line, _MM_HINT_T0);
+      for (std::size_t i = line; i < line + line_bytes; i += 8) {
+        c = _mm_crc32_u64(c, word(p + i));
+        c1 = _mm_crc32_u64(c1, word(p + stream_bytes + i));
+        c2 = _mm_crc32_u64(c2, word(p + 2 * stream_bytes + i));
+      }
     }
     c = apply(one, static_cast<std::uint32_t>(c)) ^ c1;
     c = apply(one, static_cast<std::uint32_t>(c)) ^ c2;
-    p += 3 * stream_bytes;
-    n -= 3 * stream_bytes;
+    p += block_bytes;
+    n -= block_bytes;
   }
   for (; n >= 8; n -= 8, p += 8) c = _mm_crc32_u64(c, word(p));
   auto c32 = static_cast<std::uint32_t>(c);

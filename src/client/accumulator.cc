@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "wire/error_code.h"
@@ -17,6 +18,22 @@ std::size_t size_of(std::span<const record_header> headers) noexcept {
   return n;
 }
 
+// Compared once a record, where a call of memcmp is felt.
+bool same_name(std::string_view a, std::string_view b) noexcept {
+  using word = std::uint64_t;
+  if (a.size() != b.size()) return false;
+  if (a.size() < sizeof(word)) return a == b;
+  const auto differ = [&](std::size_t at) {
+    word x, y;
+    std::memcpy(&x, a.data() + at, sizeof x);
+    std::memcpy(&y, b.data() + at, sizeof y);
+    return x ^ y;
+  };
+  word found = differ(a.size() - sizeof(word));
+  for (std::size_t at = 0; at + sizeof(word) < a.size(); at += sizeof(word)) found |= differ(at);
+  return found == 0;
+}
+
 }  // namespace
 
 std::string name_of(const partition_queue& q) {
@@ -27,7 +44,7 @@ accumulator::accumulator(const kafka::producer_settings& settings, io::random_so
     : settings_(settings), random_(random) {}
 
 topic_queues* accumulator::find(std::string_view name) noexcept {
-  if (last_topic_ != nullptr && last_topic_->name == name) return last_topic_;
+  if (last_topic_ != nullptr && same_name(last_topic_->name, name)) return last_topic_;
   const auto it = topics_.find(name);
   return it == topics_.end() ? nullptr : last_topic_ = it->second.get();
 }

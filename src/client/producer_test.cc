@@ -526,6 +526,26 @@ TEST(accumulator, partitions_by_key_as_kafka_does_and_sticks_without_one) {
   EXPECT_EQ(order.size(), batches + 1);  // ... and only then
 }
 
+TEST(accumulator, tells_topics_apart_by_any_letter_of_their_names) {
+  io::seeded_random random(1);
+  accumulator a({}, random);
+  for (const std::size_t size : {1u, 7u, 8u, 9u, 16u, 23u}) {
+    std::vector<std::string> names{std::string(size, 'n')};
+    for (std::size_t i = 0; i < size; ++i) {
+      names.emplace_back(size, 'n');
+      names.back()[i] = 'm';
+    }
+    for (const auto& name : names) a.set_topic(name, 1, error_code::none);
+    for (const auto& name : names)
+      ASSERT_TRUE(a.append({.topic = name, .value = name}, 0, io::clock::system(), nullptr));
+    for (const auto& name : names) {
+      const auto& open = a.find(name)->partitions[0]->open;
+      ASSERT_TRUE(open) << name;
+      EXPECT_EQ(open->builder.record_count(), 1) << name;
+    }
+  }
+}
+
 // Brokers as of Kafka 0.10.2: no record batches, no producer ids.
 class a_producer_for_old_brokers : public a_producer {
  protected:
