@@ -3,6 +3,7 @@
 
 #include <penstock/aggregate.h>
 #include <penstock/console.h>
+#include <penstock/detail/async_queue.h>
 #include <penstock/detail/chain.h>
 #include <penstock/detail/display.h>
 #include <penstock/detail/keyed_op.h>
@@ -232,6 +233,11 @@ class chain {
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const;
 
+  /// Asks something outside for each record, many at a time: f(record, penstock::async_result<Out>), answered on
+  /// any thread; <penstock/async.h>.
+  template <typename Out, typename F>
+  auto async_map(named name, F f, async_options options = {}) const;
+
   /// The records of all of them, in the order in which they come. Event time is that of the slowest.
   template <typename... Others>
   auto union_with(const Others&... others) const;
@@ -377,6 +383,11 @@ class keyed {
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const;
 
+  /// As the async_map of a stream, one request a key at a time: results of a key come in the order of its
+  /// records, those of different keys as they are ready (`order` is not looked at).
+  template <typename Out, typename F>
+  auto async_map(detail::named name, F f, async_options options = {}) const;
+
   /// Two streams with the same kind of key into one function with shared state (process_first,
   /// process_second), or a stream that is broadcast (process, process_broadcast).
   template <typename Other>
@@ -489,6 +500,7 @@ class keyed {
 
 }  // namespace penstock
 
+#include <penstock/async.h>
 #include <penstock/detail/keyed_api.h>
 #include <penstock/joins.h>
 #include <penstock/windowed.h>

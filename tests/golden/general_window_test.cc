@@ -16,17 +16,15 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using golden::at;
 using golden::pick_key;
+using golden::problem;
 using testing::collector;
 using testing::driver;
 using ::testing::ElementsAre;
 using testing::topic;
 using ::testing::UnorderedElementsAre;
 
-std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
-testing::record at(std::string value, std::int64_t ts) {
-  return {.value = std::move(value), .timestamp_ms = ts};
-}
 std::int64_t number(const std::string& line) { return std::stoll(golden::split(line, ' ')[1]); }
 std::string show(const window_result<std::string, std::int64_t>& r) {
   return fmt::format("{} [{}, {}) {}", r.key, r.start_ms, r.end_ms, r.value);

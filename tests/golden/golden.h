@@ -33,6 +33,13 @@ inline std::string trimmed(const std::string& s) {
   return from == std::string::npos ? "" : s.substr(from, s.find_last_not_of(' ') - from + 1);
 }
 
+/// The sentence of a failure, or nothing.
+inline std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
+
+inline testing::record at(std::string value, std::int64_t ts) {
+  return {.value = std::move(value), .timestamp_ms = ts};
+}
+
 /// The first word of a line.
 inline const auto pick_key = [](const std::string& line) { return line.substr(0, line.find(' ')); };
 

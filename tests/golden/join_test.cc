@@ -14,17 +14,15 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using golden::at;
 using golden::pick_key;
+using golden::problem;
 using testing::collector;
 using testing::driver;
 using ::testing::ElementsAre;
 using testing::topic;
 using ::testing::UnorderedElementsAre;
 
-std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
-testing::record at(std::string value, std::int64_t ts) {
-  return {.value = std::move(value), .timestamp_ms = ts};
-}
 const auto both = [](const std::string& a, const std::string& b) { return a + " + " + b; };
 const auto maybe_right = [](const std::string& a, const std::string* b) {
   return a + " + " + (b ? *b : "-");

@@ -14,7 +14,9 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using golden::at;
 using golden::pick_key;
+using golden::problem;
 using testing::collector;
 using testing::driver;
 using ::testing::ElementsAre;
@@ -22,10 +24,6 @@ using ::testing::HasSubstr;
 using testing::topic;
 using ::testing::UnorderedElementsAre;
 
-std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
-testing::record at(std::string value, std::int64_t ts) {
-  return {.value = std::move(value), .timestamp_ms = ts};
-}
 const auto itself = [](const std::string& s) { return s; };
 
 /// A topic whose watermark follows every record, until it is told to end.

@@ -10,10 +10,13 @@
 #include <map>
 #include <random>
 
+#include "golden.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using golden::problem;
 using testing::driver;
 using testing::record;
 using testing::topic;
@@ -38,8 +41,6 @@ struct result_format {
     return true;
   }
 };
-
-std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
 
 std::map<std::string, std::string> last_values(const topic& t) {
   std::map<std::string, std::string> last;

@@ -114,6 +114,8 @@ struct broken {
   void print(A&&...) const;
   template <typename... A>
   broken late(A&&...) const;
+  template <typename Out, typename... A>
+  broken async_map(A&&...) const;
   template <typename... A>
   broken union_with(A&&...) const;
   template <typename... A>
