@@ -13,13 +13,12 @@
 // and window results ({"key","start_ms","end_ms","value"}). For other types there is json_traits.
 #pragma once
 
+#include <penstock/detail/described.h>
 #include <penstock/detail/json_value.h>
 #include <penstock/format.h>
 #include <penstock/windows.h>
 
 #include <array>
-#include <boost/describe/class.hpp>
-#include <boost/describe/members.hpp>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
@@ -61,14 +60,6 @@ template <typename T>
 concept writes_json_itself = requires(const T& v, std::string& out) {
   json_traits<T>::append(v, out);
 };
-
-template <typename T>
-concept described = boost::describe::has_describe_members<T>::value;
-
-template <typename T>
-inline constexpr bool is_optional = false;
-template <typename T>
-inline constexpr bool is_optional<std::optional<T>> = true;
 
 template <typename T>
 bool read_json(const json_value& v, std::optional<T>& out, json_problem& problem);
