@@ -7,6 +7,7 @@
 //     alone void encode(const T& value, std::string& out) const;           appends; needed to write with it
 //     bool encode_key(const T& value, std::string& out) const;       optional: the record's key; false means
 //     no key
+//     bool is_tombstone(const T& value) const;                       optional: true writes no value at all
 //
 // A format is copied to every lane and called on that lane's thread alone.
 #pragma once

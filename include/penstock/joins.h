@@ -5,6 +5,7 @@
 #include <penstock/detail/interval_join_op.h>
 #include <penstock/detail/keyed_api.h>
 #include <penstock/stream.h>
+#include <penstock/tables.h>
 #include <penstock/windowed.h>
 
 #include <cstdint>
@@ -254,9 +255,11 @@ namespace detail {
 /// As-of join: each record of the first stream meets the version of the second that was valid at its time.
 template <typename A, typename B, typename F, bool Inner>
 struct temporal_join_function {
-  using seen = std::conditional_t<Inner, const B&, const B*>;
+  using row = row_of_t<B>;
+  using seen = std::conditional_t<Inner, const row&, const row*>;
   using output = std::decay_t<std::invoke_result_t<F&, const A&, seen>>;
-  map_state<std::int64_t, B> versions;
+  using version = std::conditional_t<row_of<B>::may_delete, std::optional<row>, row>;
+  map_state<std::int64_t, version> versions;
   map_state<std::int64_t, std::vector<A>> waiting;  // until the watermark says that no earlier version comes
   F f;
   temporal_join_function(auto& state, F user)
@@ -270,24 +273,31 @@ struct temporal_join_function {
     ctx.set_event_timer(ts);
   }
   void process_second(const B& b, auto& ctx) {
-    versions.put(ctx.timestamp(), b);
+    const row* r = row_of<B>::get(b);
+    versions.put(ctx.timestamp(), r == nullptr ? version{} : version(*r));
     ctx.set_event_timer(ctx.timestamp());
   }
   void on_timer(const timer& due, auto& ctx) {
     const std::int64_t* valid = nullptr;
     std::vector<std::int64_t> older;
-    versions.for_each([&](const std::int64_t& from, const B&) {
+    versions.for_each([&](const std::int64_t& from, const version&) {
       if (from > due.timestamp_ms) return;
       if (valid != nullptr) older.push_back(*valid);
       valid = &from;
     });
-    const B* version = valid == nullptr ? nullptr : versions.get(*valid);
+    const row* found = nullptr;
+    if constexpr (row_of<B>::may_delete) {
+      const version* v = valid == nullptr ? nullptr : versions.get(*valid);
+      found = v == nullptr || !*v ? nullptr : &**v;
+    } else {
+      found = valid == nullptr ? nullptr : versions.get(*valid);
+    }
     if (const auto* all = waiting.get(due.timestamp_ms); all != nullptr) {
       for (const A& a : *all) {
         if constexpr (Inner) {
-          if (version != nullptr) ctx.emit(f(a, *version), due.timestamp_ms);
+          if (found != nullptr) ctx.emit(f(a, *found), due.timestamp_ms);
         } else {
-          ctx.emit(f(a, version), due.timestamp_ms);
+          ctx.emit(f(a, found), due.timestamp_ms);
         }
       }
       waiting.erase(due.timestamp_ms);
@@ -296,34 +306,60 @@ struct temporal_join_function {
   }
 };
 
-/// Rows of two tables with the same key.
-template <typename A, typename B, typename F, bool Left, bool Right>
+/// In place of a state that is not needed.
+struct no_state {
+  no_state(auto&, const char*) {}
+};
+
+/// Rows of two tables with the same key. Where rows can be deleted, so can results.
+template <typename K, typename A, typename B, typename F, bool Left, bool Right>
 struct table_join_function {
-  using left = std::conditional_t<Right, const A*, const A&>;
-  using right = std::conditional_t<Left, const B*, const B&>;
-  using output = std::decay_t<std::invoke_result_t<F&, left, right>>;
-  value_state<A> a;
-  value_state<B> b;
+  using left_row = row_of_t<A>;
+  using right_row = row_of_t<B>;
+  using left = std::conditional_t<Right, const left_row*, const left_row&>;
+  using right = std::conditional_t<Left, const right_row*, const right_row&>;
+  using joined = std::decay_t<std::invoke_result_t<F&, left, right>>;
+  static constexpr bool deletes = row_of<A>::may_delete || row_of<B>::may_delete;
+  using output = std::conditional_t<deletes, table_change<K, joined>, joined>;
+  value_state<left_row> a;
+  value_state<right_row> b;
+  std::conditional_t<deletes, value_state<bool>, no_state> given;
   F f;
-  table_join_function(auto& state, F user) : a(state, "left"), b(state, "right"), f(std::move(user)) {}
-  void process_first(const A& row, auto& ctx) {
-    a.set(row);
+  table_join_function(auto& state, F user)
+      : a(state, "left"), b(state, "right"), given(state, "given"), f(std::move(user)) {}
+  void process_first(const A& record, auto& ctx) {
+    const left_row* row = row_of<A>::get(record);
+    row == nullptr ? a.clear() : a.set(*row);
     give(ctx);
   }
-  void process_second(const B& row, auto& ctx) {
-    b.set(row);
+  void process_second(const B& record, auto& ctx) {
+    const right_row* row = row_of<B>::get(record);
+    row == nullptr ? b.clear() : b.set(*row);
     give(ctx);
   }
   void give(auto& ctx) {
-    const A* l = a.get();
-    const B* r = b.get();
-    if ((l == nullptr && !Right) || (r == nullptr && !Left)) return;
+    const left_row* l = a.get();
+    const right_row* r = b.get();
+    const bool there = (l != nullptr || Right) && (r != nullptr || Left) && (l != nullptr || r != nullptr);
+    if constexpr (deletes) {
+      if (there) {
+        given.set(true);
+        ctx.emit(output{ctx.key(), result_of(l, r)});
+      } else if (given.get() != nullptr) {
+        given.clear();
+        ctx.emit(output{ctx.key(), std::nullopt});
+      }
+    } else if (there) {
+      ctx.emit(result_of(l, r));
+    }
+  }
+  joined result_of(const left_row* l, const right_row* r) {
     if constexpr (Left && Right) {
-      ctx.emit(f(l, r));
+      return f(l, r);
     } else if constexpr (Left) {
-      ctx.emit(f(*l, r));
+      return f(*l, r);
     } else {
-      ctx.emit(f(*l, *r));
+      return f(*l, *r);
     }
   }
 };
@@ -493,7 +529,9 @@ auto keyed<K, T>::temporal(detail::named name, const Other& versions, F f) const
   static_assert(same_key, "temporal_join(name, versions, f): versions must be keyed by the same type");
   if constexpr (same_key) {
     using B = typename detail::keyed_parts<Other>::record;
-    constexpr bool joins = std::is_invocable_v<F&, const T&, std::conditional_t<Inner, const B&, const B*>>;
+    using row = detail::row_of_t<B>;
+    constexpr bool joins =
+        std::is_invocable_v<F&, const T&, std::conditional_t<Inner, const row&, const row*>>;
     static_assert(joins,
                   "temporal_join(name, versions, f): f must be callable as f(const T&, const B&); in "
                   "left_temporal_join as f(const T&, const B*)");
@@ -515,14 +553,16 @@ auto keyed<K, T>::tables(detail::named name, const Other& other, F f) const {
   static_assert(same_key, "table_join(name, other, f): other must be keyed by the same type");
   if constexpr (same_key) {
     using B = typename detail::keyed_parts<Other>::record;
-    constexpr bool joins = std::is_invocable_v<F&, std::conditional_t<Right, const T*, const T&>,
-                                               std::conditional_t<Left, const B*, const B&>>;
+    using left = detail::row_of_t<T>;
+    using right = detail::row_of_t<B>;
+    constexpr bool joins = std::is_invocable_v<F&, std::conditional_t<Right, const left*, const left&>,
+                                               std::conditional_t<Left, const right*, const right&>>;
     static_assert(
         joins,
         "table_join(name, other, f): f must be callable as f(const T&, const B&); the side that may be "
         "missing comes as a pointer");
     if constexpr (joins) {
-      return connect(other).template process<detail::table_join_function<T, B, F, Left, Right>>(
+      return connect(other).template process<detail::table_join_function<K, T, B, F, Left, Right>>(
           std::move(name), std::move(f));
     } else {
       return detail::broken{};

@@ -30,6 +30,19 @@ template <typename T>
 class broadcast_stream;
 struct between;
 
+/// Windows of records that are at most `difference` apart, both ends included, wherever records are: one ends
+/// with each record, and one begins right after each that others follow within `difference` (S12, Kafka
+/// Streams' sliding windows). A result comes once, when the watermark has reached the window's last time +
+/// grace; its end_ms is that last time + 1. Costs a look at the records of a window for each window.
+struct sliding {
+  std::chrono::milliseconds difference;
+  std::chrono::milliseconds grace{0};  ///< how far behind the watermark a record may be
+};
+/// For keyed.suppress: the windows' own allowed lateness, during which they may give further results.
+struct until_window_closes {
+  std::chrono::milliseconds allowed_lateness{0};
+};
+
 /// The newest value of each key of a source, read to its end before any stream starts and followed from then
 /// on; there on every lane. Made by topology::global_table.
 template <typename K, typename V>
@@ -233,8 +246,8 @@ class chain {
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const;
 
-  /// Asks something outside for each record, many at a time: f(record, penstock::async_result<Out>), answered on
-  /// any thread; <penstock/async.h>.
+  /// Asks something outside for each record, many at a time: f(record, penstock::async_result<Out>), answered
+  /// on any thread; <penstock/async.h>.
   template <typename Out, typename F>
   auto async_map(named name, F f, async_options options = {}) const;
 
@@ -366,7 +379,8 @@ class keyed {
   keyed(detail::graph& g, std::uint32_t node) : graph_(&g), node_(node) {}
 
   /// `tumbling{...}`, `hopping{...}`, `session{...}`, `session_by{...}`, `global_window{}`,
-  /// `count_window{...}`, or one of the first four over the wall clock: `processing_time(tumbling{...})`.
+  /// `count_window{...}`, `sliding{...}`, or one of the first four over the wall clock:
+  /// `processing_time(tumbling{...})`.
   template <typename Window>
   auto window(Window w) const;
 
@@ -424,6 +438,8 @@ class keyed {
     return tables<true, false>(std::move(name), other, std::move(f));
   }
   /// ... or if either is: f(const T*, const B*).
+  /// Where records are table_change (<penstock/tables.h>) f is given their rows; rows may go then, and
+  /// results are changes too.
   template <typename Other, typename F>
   auto full_table_join(detail::named name, const Other& other, F f) const {
     return tables<true, true>(std::move(name), other, std::move(f));
@@ -437,6 +453,8 @@ class keyed {
   /// record.
   auto deduplicate(detail::named name, std::chrono::milliseconds within,
                    time_domain time = time_domain::event) const;
+  /// Of the results of windows the last one of each window, once the watermark says that no other can come.
+  auto suppress(detail::named name, until_window_closes until) const;
   /// The newest record of a key, `interval` of event time after the first that was held back.
   auto suppress(detail::named name, std::chrono::milliseconds interval) const;
 
@@ -503,6 +521,7 @@ class keyed {
 #include <penstock/async.h>
 #include <penstock/detail/keyed_api.h>
 #include <penstock/joins.h>
+#include <penstock/sliding.h>
 #include <penstock/windowed.h>
 
 namespace penstock::detail {

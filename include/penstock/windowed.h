@@ -35,6 +35,9 @@ class windowed_stream : public stream<Out> {
 template <typename K, typename R, typename T>
 using windowed_results = windowed_stream<window_result<K, R>, T>;
 
+template <typename K, typename T>
+class sliding_windowed;
+
 namespace detail {
 
 struct default_trigger {};
@@ -337,13 +340,15 @@ class windowed {
 template <typename K, typename T>
 template <typename Window>
 auto keyed<K, T>::window(Window w) const {
-  constexpr bool is_a_window = detail::window_traits<T, Window>::known;
+  constexpr bool is_a_window = detail::window_traits<T, Window>::known || std::is_same_v<Window, sliding>;
   static_assert(
       is_a_window,
-      "window(w): w must be tumbling, hopping, session, session_by with a duration for each record, "
+      "window(w): w must be tumbling, hopping, sliding, session, session_by with a duration for each record, "
       "global_window, count_window, or processing_time of one");
   if constexpr (!is_a_window) {
     return detail::broken{};
+  } else if constexpr (std::is_same_v<Window, sliding>) {
+    return sliding_windowed<K, T>(*this, w);
   } else if constexpr (std::is_same_v<Window, sliding_count>) {
     return windowed<K, T, global_window>(*graph_, node_, {})
         .trigger(triggers::count{w.slide})

@@ -288,6 +288,7 @@ struct write_terminal : plain_terminal {
     std::size_t value_end;
     std::int64_t timestamp;
     bool has_key;
+    bool tombstone;
   };
   Format format;
   std::string bytes;
@@ -310,18 +311,20 @@ struct write_terminal : plain_terminal {
   void put(V&& value, std::int64_t ts, At at) {
     const std::size_t before = bytes.size();
     bool has_key = false;
+    bool tombstone = false;
     std::size_t key_end = before;
     try {
       at([&] {
         if constexpr (encodes_key<Format, T>) has_key = format.encode_key(std::as_const(value), bytes);
         key_end = bytes.size();
         format.encode(std::as_const(value), bytes);
+        if constexpr (requires { format.is_tombstone(value); }) tombstone = format.is_tombstone(value);
       });
     } catch (...) {
       bytes.resize(before);
       throw;
     }
-    extents.push_back({key_end, bytes.size(), ts, has_key});
+    extents.push_back({key_end, bytes.size(), ts, has_key, tombstone});
     if (extents.size() == batch_capacity && failure) failure = hand_over();
   }
   result<> end_of_batch() {
@@ -344,7 +347,7 @@ struct write_terminal : plain_terminal {
     for (const extent& e : extents) {
       outgoing& r = records.emplace_back();
       if (e.has_key) r.key = {bytes.data() + at, e.key_end - at};
-      r.value = {bytes.data() + e.key_end, e.value_end - e.key_end};
+      if (!e.tombstone) r.value = {bytes.data() + e.key_end, e.value_end - e.key_end};
       r.timestamp_ms = e.timestamp == no_timestamp ? -1 : e.timestamp;
       at = e.value_end;
     }
