@@ -70,6 +70,10 @@ class source_reader {
   /// Hands out records that are there already, at most into.size(), without waiting; the answer's `next` is
   /// -1 when there are none. Views given out stay valid until the next call of poll. An error ends the job.
   virtual result<polled> poll(std::span<raw> into) = 0;
+  /// Hands out no more records of this split, or does again: event time is to be aligned (S8). What is
+  /// fetched already may still come. False when it cannot; then the whole reader is left alone while all that
+  /// it reads is ahead.
+  virtual bool set_paused(std::uint32_t /*number*/, bool /*paused*/) { return false; }
   /// Makes positions durable. One call is under way at a time; `done` is called on the lane's thread, from
   /// the loop or within the call. Never called for a global table.
   virtual void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) = 0;

@@ -160,6 +160,40 @@ class chain {
     }
   }
 
+  /// Watermarks of your own: one copy of the generator a split (partition) is told of each record, in order,
+  /// and says how far event time is. Asked after each batch, and every 50 ms or so while none come; a
+  /// watermark that a certain record brings is kept until then. It never goes back. Only in the expression
+  /// that reads the source, behind assign_timestamps if there is one; max_lag does not count then, idle_after
+  /// does.
+  ///
+  ///     struct generator {
+  ///       void on_event(const T& record, std::int64_t timestamp_ms);
+  ///       std::int64_t watermark();      // or watermark(std::int64_t processing_time_ms)
+  ///     };
+  template <typename G>
+  auto assign_watermarks(G generator) const {
+    static_assert(
+        Head::is_source,
+        "assign_watermarks: watermarks begin at a source; assign before key_by, a window or a named "
+        "stream");
+    constexpr bool generates = requires(G & g, const T& record) { g.on_event(record, std::int64_t{}); }
+    &&(
+        requires(G & g) {
+          { g.watermark() } -> std::convertible_to<std::int64_t>;
+        } ||
+        requires(G & g) {
+          { g.watermark(std::int64_t{}) } -> std::convertible_to<std::int64_t>;
+        });
+    static_assert(generates,
+                  "assign_watermarks(g): g must have on_event(const T&, std::int64_t timestamp_ms) and "
+                  "std::int64_t watermark()");
+    if constexpr (Head::is_source && generates) {
+      return with(watermark_step<G, T>(std::move(generator)));
+    } else {
+      return broken{};
+    }
+  }
+
   /// What happens to a bad record in this expression, instead of the topology's policy (S20).
   chain on_error(error_policy policy) const {
     chain same = *this;

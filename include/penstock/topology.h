@@ -19,7 +19,11 @@
 
 namespace penstock {
 
-enum class describe_as : std::uint8_t { text, json };
+enum class describe_as : std::uint8_t {
+  text,
+  json,
+  dot,  ///< of Graphviz: `dot -Tsvg`
+};
 
 /// A dataflow, as a value: build it, check it, print it, test it (<penstock/testing.h>), run it (job::start).
 ///
@@ -131,9 +135,11 @@ class topology {
     return *this;
   }
 
-  /// Every problem at once, one sentence each, with the operators' names; empty when it can run.
+  /// Every problem at once, one sentence each, with the operators' names and the lines that
+  /// gave them; empty when it can run.
   std::vector<std::string> validate() const { return graph_->validate(); }
   std::string describe(describe_as form = describe_as::text) const {
+    if (form == describe_as::dot) return graph_->describe_dot();
     return form == describe_as::json ? graph_->describe_json() : graph_->describe_text();
   }
 

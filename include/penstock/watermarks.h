@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 
 namespace penstock {
 
@@ -26,6 +27,11 @@ struct watermark_options {
   /// A split that has brought nothing for so long leaves the minimum until it brings something. Never, if not
   /// set.
   std::optional<std::chrono::milliseconds> idle_after{};
+  /// Splits of all sources with the same group keep together: one whose watermark is ahead of the slowest by
+  /// more than max_drift is not read until that has caught up (S8). Idle splits hold nobody back. None, if
+  /// empty.
+  std::string align_with{};
+  std::chrono::milliseconds max_drift{0};
 };
 
 }  // namespace penstock

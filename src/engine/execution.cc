@@ -61,6 +61,10 @@ result<> execution::discover() {
     if (!found) return fail(found.error().with_context(name));
     s.splits = std::move(*found);
     if (!s.is_table) s.stream_number = streams++;
+    if (!s.is_table && !s.watermarks.align_with.empty()) {
+      alignment_group& group = plan_.alignment[s.watermarks.align_with];
+      for (unsigned lane = 0; lane < lanes(); ++lane) s.places.push_back(group.add());
+    }
     for (const split& part : s.splits) {
       if (s.is_table && part.end < 0 && !part.stop)
         return fail(errc::unsupported, name + ": a global table needs a source that knows where it ends");

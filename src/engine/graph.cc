@@ -48,6 +48,23 @@ std::uint32_t graph::add(node n) {
 
 void graph::use_name(given_name id) { names_.push_back(std::move(id)); }
 
+/// "name: what is wrong" with the line on which the name was given, or a name that it was made from.
+std::string graph::with_place(std::string sentence) const {
+  if (sentence.ends_with(')') && sentence.rfind(" (") != std::string::npos &&
+      sentence.find(':', sentence.rfind(" (")) != std::string::npos)
+    return sentence;  // it says so already
+  std::string_view called = std::string_view(sentence).substr(0, sentence.find(": "));
+  while (!called.empty()) {
+    for (const given_name& n : names_) {
+      if (n.name == called) return fmt::format("{} ({})", sentence, place(n.where));
+    }
+    const auto dot = called.rfind('.');
+    if (dot == std::string_view::npos) break;
+    called = called.substr(0, dot);
+  }
+  return sentence;
+}
+
 std::vector<std::string> graph::validate() const {
   std::vector<std::string> found = problems_;
   if (nodes.empty()) found.push_back("it has no operators");
@@ -89,6 +106,7 @@ std::vector<std::string> graph::validate() const {
     dead_letters()->validate(settings);
     for (const std::string& p : settings) found.push_back(dead_letters_name + ": " + p);
   }
+  for (std::string& sentence : found) sentence = with_place(std::move(sentence));
   return found;
 }
 

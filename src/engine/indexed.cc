@@ -8,13 +8,20 @@
 namespace penstock::detail {
 
 void index_splits::add(std::uint32_t number, const split& s) {
-  ranges_.push_back({number, &s, s.start, s.stop.value_or(s.start), false});
+  ranges_.push_back({number, &s, s.start, s.stop.value_or(s.start), false, false});
+}
+
+bool index_splits::set_paused(std::uint32_t number, bool paused) {
+  for (range& r : ranges_) {
+    if (r.number == number) r.paused = paused;
+  }
+  return true;
 }
 
 index_range index_splits::next() {
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     range& r = ranges_[(turn_ + i) % ranges_.size()];
-    if (r.finished) continue;
+    if (r.finished || r.paused) continue;
     turn_ = (turn_ + i + 1) % ranges_.size();
     index_range part;
     part.first = r.position;

@@ -119,6 +119,8 @@ result<> lane::make_source(std::uint32_t node) {
     task->add(i, from.splits[i].start, context_.clock.now());
   }
   task->set_reach(reach_of(into));
+  if (!from.places.empty())
+    task->align(plan_.alignment.at(from.watermarks.align_with), from.places[context_.lane]);
   if (sources_.size() <= from.stream_number) sources_.resize(from.stream_number + 1);
   sources_[from.stream_number] = std::move(task);
   return {};

@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/coordinator.h"
@@ -27,6 +29,8 @@ struct job_source {
   restored_time restored;
   bool is_table = false;
   std::size_t stream_number = 0;  ///< among the sources of streams, as the coordinator counts them
+  /// By lane: where it says how far it is, if it is aligned with others (S8).
+  std::vector<std::atomic<std::int64_t>*> places{};
 };
 
 /// What every lane is made from. Constant while the job runs, but for the channels, which have their own
@@ -37,6 +41,7 @@ struct job_plan {
   std::vector<job_source> sources;                     ///< as graph->sources
   std::vector<std::unique_ptr<sink_connector>> sinks;  ///< by node; null where there is none
   std::unique_ptr<sink_connector> dead_letters;        ///< null where there is none
+  std::map<std::string, alignment_group> alignment;    ///< complete before the lanes run
   /// By node, where its outlet is partitioned and there are several lanes: channel from * lanes + to.
   std::vector<std::vector<std::unique_ptr<exchange_channel>>> channels;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/source_task.h"
 
+#include <penstock/windows.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -29,6 +31,8 @@ split_progress* source_task::find(std::uint32_t number) noexcept {
 bool source_task::step(io::instant now) {
   if (!std::exchange(started_, true)) announce();
   if (stopped_ || ended_ || failure_ || held_back()) return false;
+  if (group_ != nullptr) keep_together(now);
+  if (held_) return false;
   auto read = into_.poll();
   if (!read) {
     failure_ = std::move(read.error());
@@ -56,7 +60,9 @@ void source_task::note(const detail::source_op::step& read, io::instant now) {
     records_.store(records_.load(std::memory_order_relaxed) + read.records, std::memory_order_relaxed);
     s->idle = false;
     s->last_record = now;
-    if (read.max_timestamp != detail::no_timestamp) {
+    if (into_.makes_watermarks()) {
+      s->watermark = std::max(s->watermark, into_.watermark_of(s->number));
+    } else if (read.max_timestamp != detail::no_timestamp) {
       const std::int64_t behind = options_.max_lag.count() + 1;
       const std::int64_t mark =
           read.max_timestamp < min_watermark + behind ? min_watermark : read.max_timestamp - behind;
@@ -67,11 +73,44 @@ void source_task::note(const detail::source_op::step& read, io::instant now) {
 }
 
 void source_task::check_idle(io::instant now) {
-  if (!options_.idle_after || ended_) return;
+  if (ended_ || (!options_.idle_after && !into_.makes_watermarks())) return;
+  if (into_.makes_watermarks()) ask_generators();
   for (split_progress& s : splits_) {
-    if (!s.finished && now - s.last_record >= *options_.idle_after) s.idle = true;
+    // One that is paused for the others' sake is not idle.
+    if (!s.finished && !s.paused && options_.idle_after && now - s.last_record >= *options_.idle_after)
+      s.idle = true;
   }
   announce();
+}
+
+void source_task::ask_generators() {
+  for (split_progress& s : splits_) {
+    if (!s.finished) s.watermark = std::max(s.watermark, into_.watermark_of(s.number));
+  }
+}
+
+void source_task::keep_together(io::instant now) {
+  std::int64_t mine = max_watermark;
+  for (const split_progress& s : splits_) {
+    // One without a watermark yet says nothing.
+    if (!s.finished && !s.idle && s.watermark != min_watermark) mine = std::min(mine, s.watermark);
+  }
+  place_->store(mine, std::memory_order_relaxed);
+  const std::int64_t slowest = group_->slowest();
+  const std::int64_t limit = slowest == max_watermark
+                                 ? max_watermark
+                                 : penstock::detail::saturating_add(slowest, options_.max_drift.count());
+  bool all_ahead = true;
+  for (split_progress& s : splits_) {
+    if (s.finished) continue;
+    const bool ahead = s.watermark > limit;
+    all_ahead &= ahead;
+    if (ahead == s.paused) continue;
+    can_pause_ &= into_.set_paused(s.number, ahead);
+    s.paused = ahead;
+    s.last_record = now;  // it was not asked
+  }
+  held_ = all_ahead && !can_pause_;
 }
 
 void source_task::announce() {
@@ -83,6 +122,7 @@ void source_task::announce() {
     into_.on_watermark(time_.current());
   }
   ended_ = std::all_of(splits_.begin(), splits_.end(), [](const split_progress& s) { return s.finished; });
+  if (ended_ && place_ != nullptr) place_->store(max_watermark, std::memory_order_relaxed);
 }
 
 source_report source_task::barrier(std::uint64_t epoch) {

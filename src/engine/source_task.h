@@ -4,8 +4,10 @@
 #include <penstock/detail/op.h>
 #include <penstock/watermarks.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -21,7 +23,23 @@ struct split_progress {
   std::int64_t watermark = min_watermark;  ///< its generator: max timestamp - bound - 1 (S6)
   bool idle = false;
   bool finished = false;
+  bool paused = false;  ///< too far ahead of its group
   io::instant last_record{};
+};
+
+/// Sources whose event time keeps together (S8): each (source, lane) has a place and says there how far its
+/// slowest split is; max_watermark while it holds nobody back.
+class alignment_group {
+ public:
+  std::atomic<std::int64_t>* add() { return &places_.emplace_back(max_watermark); }
+  std::int64_t slowest() const noexcept {
+    std::int64_t least = max_watermark;
+    for (const auto& p : places_) least = std::min(least, p.load(std::memory_order_relaxed));
+    return least;
+  }
+
+ private:
+  std::deque<std::atomic<std::int64_t>> places_;  // addresses stay; added to before the lanes run
 };
 
 /// What a source on one lane says of itself when a barrier passes it.
@@ -39,6 +57,12 @@ class source_task final : public driver {
   /// with.
   source_task(detail::source_op& into, watermark_options options, std::int64_t restored, bool restored_idle);
   void add(std::uint32_t number, std::int64_t start, io::instant now);
+
+  /// Before the first step.
+  void align(const alignment_group& group, std::atomic<std::int64_t>* place) {
+    group_ = &group;
+    place_ = place;
+  }
 
   bool step(io::instant now) override;
   detail::op& entry() noexcept override { return into_; }
@@ -58,6 +82,8 @@ class source_task final : public driver {
   split_progress* find(std::uint32_t number) noexcept;
   void note(const detail::source_op::step& read, io::instant now);
   void announce();
+  void ask_generators();
+  void keep_together(io::instant now);
 
   detail::source_op& into_;
   watermark_options options_;
@@ -65,6 +91,10 @@ class source_task final : public driver {
   monotonic_watermark time_;
   std::int64_t finite_;
   bool start_idle_;
+  const alignment_group* group_ = nullptr;
+  std::atomic<std::int64_t>* place_ = nullptr;
+  bool can_pause_ = true;
+  bool held_ = false;  // all that it reads is ahead, and the source cannot pause a split
   bool started_ = false;
   bool stopped_ = false;
   bool ended_ = false;

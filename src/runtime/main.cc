@@ -15,7 +15,7 @@ int main(const topology& what, int argc, char** argv) {
   application_options options;
   std::string brokers;
   std::int64_t commit_interval_ms = options.run.commit_interval.count();
-  bool describe = false;
+  std::string describe;
 
   CLI::App app("Runs the topology '" + std::string(what.name()) +
                "' until its input ends or SIGINT or SIGTERM.");
@@ -26,14 +26,19 @@ int main(const topology& what, int argc, char** argv) {
   app.add_option("--commit-interval", commit_interval_ms, "Milliseconds between commits")
       ->check(CLI::Range(1, 3'600'000))
       ->capture_default_str();
-  app.add_flag("--describe", describe, "Print the topology and exit");
+  app.add_flag("--describe{text}", describe,
+               "Print the topology and exit; as JSON or for Graphviz: --describe=json, --describe=dot")
+      ->check(CLI::IsMember({"text", "json", "dot"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  if (describe) {
-    fmt::print("{}", what.describe());
+  if (!describe.empty()) {
+    const auto form = describe == "dot"    ? describe_as::dot
+                      : describe == "json" ? describe_as::json
+                                           : describe_as::text;
+    fmt::print("{}", what.describe(form));
     return 0;
   }
   if (!brokers.empty()) options.run.settings["bootstrap.servers"] = brokers;

@@ -38,20 +38,26 @@ class topic_reader final : public source_reader {
   topic_reader(shared_state from, std::size_t poll_size) : from_(std::move(from)), poll_size_(poll_size) {}
 
   result<> assign(std::uint32_t number, const split& s) override {
-    splits_.push_back({number, &s, s.start, false});
+    splits_.push_back({number, &s, s.start, false, false});
     return {};
   }
   result<polled> poll(std::span<raw> into) override {
     const std::lock_guard lock(from_->mutex);
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       reading& r = splits_[(turn_ + i) % splits_.size()];
-      if (r.finished) continue;
+      if (r.finished || r.paused) continue;
       polled p = read(r, into.first(std::min(into.size(), poll_size_)));
       if (p.count == 0 && !p.finished) continue;
       turn_ = (turn_ + i + 1) % splits_.size();
       return p;
     }
     return polled{};
+  }
+  bool set_paused(std::uint32_t number, bool paused) override {
+    for (reading& r : splits_) {
+      if (r.number == number) r.paused = paused;
+    }
+    return true;
   }
   void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) override {
     {
@@ -74,6 +80,7 @@ class topic_reader final : public source_reader {
     const split* from;
     std::int64_t position;
     bool finished;
+    bool paused;
   };
   polled read(reading& r, std::span<raw> into) {
     const auto& records = from_->partitions[static_cast<std::size_t>(r.from->partition)].records;

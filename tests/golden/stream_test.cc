@@ -12,6 +12,7 @@ namespace penstock {
 namespace {
 
 using testing::collector;
+using ::testing::ContainsRegex;
 using testing::driver;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -267,7 +268,8 @@ TEST(topology, validate_names_every_problem_at_once) {
   std::string all;
   for (const auto& p : problems) all += p + "\n";
   EXPECT_THAT(all, HasSubstr("unused: it is read, but nothing uses its records (stream_test.cc:"));
-  EXPECT_THAT(all, HasSubstr("twice: poll_size must be at least 1"));
+  EXPECT_THAT(all, ContainsRegex("twice: poll_size must be at least 1 \\(stream_test.cc:[0-9]+\\)\n"));
+  EXPECT_THAT(all, ContainsRegex("numbers: the error policy [^\n]*\\(stream_test.cc:[0-9]+\\)\n"));
   EXPECT_THAT(all, HasSubstr("twice: the expression that reads it is used twice"));
   EXPECT_THAT(all, HasSubstr("the name 'a' is used twice (stream_test.cc:"));
   EXPECT_THAT(all, HasSubstr("a window's slide must not exceed its size"));
@@ -279,7 +281,7 @@ TEST(topology, validate_names_every_problem_at_once) {
   EXPECT_FALSE(job::start(topo));
 }
 
-TEST(topology, describes_itself_as_text_and_json) {
+TEST(topology, describes_itself_as_text_json_and_dot) {
   testing::topic in("in"), out("out");
   topology topo("copy");
   topo.read("from", in.source(), text)
@@ -294,6 +296,14 @@ TEST(topology, describes_itself_as_text_and_json) {
       topo.describe(describe_as::json),
       R"({"name":"copy","operators":[{"id":0,"name":"to","does":"decode > filter > write",)"
       R"("source":{"name":"from","is":"topic in in memory"},"sink":"topic out in memory","inputs":[],"keeps_state":false}]})");
+  EXPECT_EQ(topo.describe(describe_as::dot),
+            "digraph \"copy\" {\n  rankdir=LR;\n  node [shape=box];\n"
+            "  n0 [label=\"to\\ndecode > filter > write\"];\n"
+            "  in0 [shape=ellipse, label=\"from\\ntopic in in memory\"];\n"
+            "  in0 -> n0;\n"
+            "  out0 [shape=ellipse, label=\"topic out in memory\"];\n"
+            "  n0 -> out0;\n"
+            "}\n");
 }
 
 TEST(key_traits, keep_composite_keys_apart) {

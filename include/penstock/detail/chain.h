@@ -93,6 +93,8 @@ struct broken {
   template <typename... A>
   broken assign_timestamps(A&&...) const;
   template <typename... A>
+  broken assign_watermarks(A&&...) const;
+  template <typename... A>
   broken on_error(A&&...) const;
   template <typename... A>
   broken key_by(A&&...) const;

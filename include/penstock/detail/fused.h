@@ -72,9 +72,10 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
   /// Runs records 0 .. n-1 through the steps. `get(i, next)` calls next(value, timestamp); `origin(i)` names
   /// the record. A record at which user code throws meets the policy; the others go on.
   template <typename Get, typename Origin>
-  void run(std::size_t n, Get get, Origin origin) {
+  void run(std::size_t n, Get get, Origin origin, std::uint32_t split = 0) {
     std::size_t i = 0;
     loop_state loop;
+    loop.split = split;
     decltype(auto) end = enter(terminal_);
     for (;;) {
       try {
@@ -99,6 +100,18 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
   /// The largest timestamp of the last run: as assign_timestamps gave them, otherwise `own`.
   std::int64_t max_timestamp(std::int64_t own) const noexcept {
     return (Steps::assigns_timestamps || ...) ? max_assigned_ : own;
+  }
+
+  static constexpr bool generates = (Steps::makes_watermarks || ...);
+  /// What the user's generator says of a split.
+  std::int64_t generated(std::uint32_t split) {
+    std::int64_t newest = min_watermark;
+    const auto ask = [&](auto& step) {
+      if constexpr (std::decay_t<decltype(step)>::makes_watermarks)
+        newest = step.watermark(split, this->services_->processing_time());
+    };
+    std::apply([&](auto&... step) { (ask(step), ...); }, steps_);
+    return newest;
   }
 
   steps_tuple steps_;
@@ -172,10 +185,14 @@ class raw_source_op final : public fused<source_op, Terminal, Steps...> {
         },
         [r](std::size_t i) {
           return record_origin{r[i].from, r[i].offset, &r[i]};
-        });
+        },
+        answer->split);
     done.max_timestamp = this->max_timestamp(newest);
     return done;
   }
+  bool makes_watermarks() const noexcept override { return base::generates; }
+  std::int64_t watermark_of(std::uint32_t split) override { return this->generated(split); }
+  bool set_paused(std::uint32_t split, bool paused) override { return reader_->set_paused(split, paused); }
   void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) override {
     reader_->commit(std::move(positions), std::move(done));
   }
@@ -211,10 +228,14 @@ class indexed_source_op final : public fused<source_op, Terminal, Steps...> {
         },
         [&](std::size_t i) {
           return record_origin{part.from, part.first + static_cast<std::int64_t>(i)};
-        });
+        },
+        part.split);
     done.max_timestamp = this->max_timestamp(no_timestamp);
     return done;
   }
+  bool makes_watermarks() const noexcept override { return base::generates; }
+  std::int64_t watermark_of(std::uint32_t split) override { return this->generated(split); }
+  bool set_paused(std::uint32_t split, bool paused) override { return splits_.set_paused(split, paused); }
   void commit(std::vector<split_commit>, std::function<void(result<>)> done) override { done({}); }
 
  private:

@@ -77,6 +77,7 @@ class graph {
   std::vector<std::string> validate() const;
   std::string describe_text() const;
   std::string describe_json() const;
+  std::string describe_dot() const;
   error_policy policy_of(const node& n) const { return n.policy.value_or(default_policy); }
 
   std::string name;
@@ -87,6 +88,7 @@ class graph {
   std::vector<declared_source> sources;
 
  private:
+  std::string with_place(std::string sentence) const;
   std::vector<given_name> names_;
   std::vector<std::string> problems_;
 };

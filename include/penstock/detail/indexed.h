@@ -24,6 +24,7 @@ class index_splits {
   void add(std::uint32_t number, const split& s);
   /// The next piece of the next range that is not used up; size 0 without `finished` when there is none left.
   index_range next();
+  bool set_paused(std::uint32_t number, bool paused);
 
  private:
   static constexpr std::int64_t piece = 4096;
@@ -33,6 +34,7 @@ class index_splits {
     std::int64_t position;
     std::int64_t stop;
     bool finished;
+    bool paused = false;
   };
   std::vector<range> ranges_;
   std::size_t turn_ = 0;

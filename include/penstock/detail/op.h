@@ -205,6 +205,11 @@ class source_op : public op {
   /// Reads some records of one split and pushes them through the stage.
   virtual result<step> poll() = 0;
   virtual void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) = 0;
+  /// The user's generators make the watermarks: `watermark_of` says what a split's is.
+  virtual bool makes_watermarks() const noexcept { return false; }
+  virtual std::int64_t watermark_of(std::uint32_t /*split*/) { return min_watermark; }
+  /// Reads no more of a split, or again (S8). False when the source cannot.
+  virtual bool set_paused(std::uint32_t /*split*/, bool /*paused*/) { return false; }
 };
 
 /// An operator that begins a stage behind an exchange.

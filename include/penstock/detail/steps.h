@@ -13,6 +13,7 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace penstock::detail {
 
@@ -21,11 +22,13 @@ namespace penstock::detail {
 struct loop_state {
   std::uint64_t produced = 0;                ///< records that reached the terminal
   std::int64_t max_assigned = no_timestamp;  ///< the largest time that assign_timestamps gave
+  std::uint32_t split = 0;                   ///< whose records they are
 };
 
 /// What a step that needs nothing does when its lane starts.
 struct plain_step {
   static constexpr bool assigns_timestamps = false;
+  static constexpr bool makes_watermarks = false;
   result<> open(services&) { return {}; }
 };
 
@@ -131,11 +134,40 @@ struct timestamp_step : plain_step {
   }
 };
 
+/// A generator of watermarks that the user wrote; one a split, copies of the first.
+template <typename G, typename In>
+struct watermark_step : plain_step {
+  static constexpr const char* name = "assign_watermarks";
+  static constexpr bool makes_watermarks = true;
+  using out = In;
+  G fresh;
+  std::vector<std::optional<G>> generators{};  // by split
+  explicit watermark_step(G g) : fresh(std::move(g)) {}
+  G& of(std::uint32_t split) {
+    if (generators.size() <= split) generators.resize(split + 1);
+    if (!generators[split]) generators[split].emplace(fresh);
+    return *generators[split];
+  }
+  template <typename V, typename At, typename Next>
+  void apply(V&& value, std::int64_t ts, loop_state& loop, At at, Next&& next) {
+    at([&] { of(loop.split).on_event(static_cast<const In&>(value), ts); });
+    next(std::forward<V>(value), ts);
+  }
+  std::int64_t watermark(std::uint32_t split, std::int64_t processing_time_ms) {
+    if constexpr (requires(G & g) { g.watermark(processing_time_ms); }) {
+      return of(split).watermark(processing_time_ms);
+    } else {
+      return of(split).watermark();
+    }
+  }
+};
+
 /// Looks a key up in a global table. Inner: records without a match are dropped.
 template <typename K, typename V, typename KeyOf, typename Joiner, typename In, bool Inner>
 struct table_join_step {
   static constexpr const char* name = "join";
   static constexpr bool assigns_timestamps = false;
+  static constexpr bool makes_watermarks = false;
   using joined = std::conditional_t<Inner, const V&, const V*>;
   using out = std::decay_t<std::invoke_result_t<Joiner&, const In&, joined>>;
   std::uint32_t table;

@@ -50,6 +50,12 @@ result<> kafka_source_reader::assign(std::uint32_t number, const split& s) {
   return {};
 }
 
+bool kafka_source_reader::set_paused(std::uint32_t number, bool paused) {
+  const kafka::topic_partition& tp = splits_.at(number).partition;
+  paused ? fetcher_.pause(tp) : fetcher_.resume(tp);
+  return true;
+}
+
 result<polled> kafka_source_reader::poll(std::span<raw> into) {
   held_.clear();
   polled out;

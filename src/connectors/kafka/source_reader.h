@@ -27,6 +27,7 @@ class kafka_source_reader final : public source_reader {
 
   result<> assign(std::uint32_t number, const split& s) override;
   result<polled> poll(std::span<raw> into) override;
+  bool set_paused(std::uint32_t number, bool paused) override;
   void commit(std::vector<split_commit> positions, std::function<void(result<>)> done) override;
 
  private:
