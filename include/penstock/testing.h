@@ -148,6 +148,9 @@ class driver {
   result<> stop();
   /// Virtual time passes: idleness.
   result<> advance(std::chrono::milliseconds by);
+  /// run, then event time passes: as if every source had brought a record that says so. Windows that end
+  /// before fire, timers come due; records behind it are late from now on.
+  result<> advance_watermark(std::int64_t to_ms);
   /// Everything in memory is lost: operators, windows, what sinks had not flushed. Starts again from what was
   /// committed, with another number of lanes if given.
   result<> crash_and_restore(std::optional<unsigned> lanes = {});

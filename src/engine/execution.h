@@ -35,6 +35,10 @@ class execution {
   /// One round of a lane; lane 0 moves the epochs on as well. False when there was nothing to do.
   bool step(unsigned lane, io::instant now);
 
+  void advance_watermark(std::int64_t to) {
+    for (auto& l : lanes_) l->advance_watermark(to);
+  }
+
   /// When the next timer of processing time of a lane is due, by the wall clock. On the lane's thread.
   std::int64_t next_timer_ms(unsigned lane) const noexcept { return lanes_[lane]->next_timer_ms(); }
 

@@ -58,6 +58,11 @@ class lane final : private detail::services {
   /// One round over everything that may have work. False when there was none. Errors go to the coordinator.
   bool step(io::instant now);
 
+  /// For tests: event time of all sources is at least this.
+  void advance_watermark(std::int64_t to) {
+    for (auto& s : sources_) s->advance_watermark(to);
+  }
+
   /// When the next timer of processing time is due, by the wall clock; max_watermark: none is set.
   std::int64_t next_timer_ms() const noexcept { return next_wake_; }
 

@@ -83,6 +83,15 @@ void source_task::check_idle(io::instant now) {
   announce();
 }
 
+void source_task::advance_watermark(std::int64_t to) {
+  started_ = true;
+  for (split_progress& s : splits_) {
+    s.watermark = std::max(s.watermark, to);
+    s.idle = false;
+  }
+  announce();
+}
+
 void source_task::ask_generators() {
   for (split_progress& s : splits_) {
     if (!s.finished) s.watermark = std::max(s.watermark, into_.watermark_of(s.number));

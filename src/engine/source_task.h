@@ -66,6 +66,8 @@ class source_task final : public driver {
 
   bool step(io::instant now) override;
   detail::op& entry() noexcept override { return into_; }
+  /// For tests: event time of every split is at least this.
+  void advance_watermark(std::int64_t to);
   /// Polls no more.
   void stop() noexcept { stopped_ = true; }
   bool ended() const noexcept { return ended_; }

@@ -118,6 +118,12 @@ result<> driver::advance(std::chrono::milliseconds by) {
   return run();
 }
 
+result<> driver::advance_watermark(std::int64_t to_ms) {
+  if (result<> r = run(); !r) return r;
+  impl_->run->advance_watermark(to_ms);
+  return run();
+}
+
 result<> driver::crash_and_restore(std::optional<unsigned> lanes) {
   if (lanes) impl_->options.lanes = *lanes;
   impl_->start();

@@ -2,7 +2,10 @@
 // The commonest mistakes, one a number, each with a part of the sentence that the compiler must say to it.
 // CASE 0 is correct: it shows that nothing else here keeps the file from compiling. check.py compiles them
 // all.
+#include <penstock/avro.h>
+#include <penstock/csv.h>
 #include <penstock/json.h>
+#include <penstock/testing.h>
 #include <penstock/topology.h>
 
 #include <chrono>
@@ -156,7 +159,7 @@ void build(ps::topology& topo) {
       .aggregate("n", cannot_merge{})
       .print("o");
 #elif CASE == 29
-  // says: window(w): w must be tumbling, hopping, session, session_by with a duration for each record
+  // says: window(w): w must be tumbling, hopping, sliding, session, session_by with a duration for each record
   numbers.key_by([](int i) { return i; }).window(5).aggregate("n", ps::count()).print("out");
 #elif CASE == 30
   // says: trigger(t): t must have trigger_result on_record(
@@ -168,5 +171,29 @@ void build(ps::topology& topo) {
   // says: interval_join(...).join(name, f): f must be callable as f(const A&, const B&)
   auto by_value = numbers.key_by([](int i) { return i; });
   by_value.interval_join(by_value, ps::between{-1s, 1s}).join("j", [](int a) { return a; }).print("out");
+#elif CASE == 32
+  // says: async_map<Out>(name, f): f must be callable as f(const T&, penstock::async_result<Out>)
+  numbers.async_map<int>("ask", [](int i) { return i; }).print("out");
+#elif CASE == 33
+  // says: assign_watermarks(g): g must have on_event(const T&, std::int64_t timestamp_ms) and
+  numbers.assign_watermarks([](int i) { return i; }).print("out");
+#elif CASE == 34
+  // says: suppress(name, until_window_closes{...}): the records must be results of windows
+  numbers.key_by([](int i) { return i; }).suppress("last", ps::until_window_closes{}).print("out");
+#elif CASE == 35
+  // says: csv<T>: T must be a struct that describes itself (BOOST_DESCRIBE_STRUCT)
+  (void)ps::csv<bare>;
+#elif CASE == 36
+  // says: avro: a member must be a bool, number, std::string
+  (void)ps::avro_schema_of<std::vector<bare>>();
+#elif CASE == 37
+  // says: connect(...).process<F>: F must have process_first(const A&, ctx) and process_second(const B&, ctx)
+  numbers.connect(flights).process<wrong_record>("f").print("out");
+#elif CASE == 38
+  // says: key_by: raw records and string_views borrow their bytes
+  topo.read("raws", ps::testing::topic("t").source())
+      .key_by([](const ps::raw& r) { return std::string(r.key); })
+      .aggregate("count", ps::count())
+      .print("out");
 #endif
 }

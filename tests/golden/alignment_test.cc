@@ -96,6 +96,33 @@ TEST(watermark_generator, periodic_by_the_clock_that_a_test_holds) {
   EXPECT_THAT(out.values(), ElementsAre("a 2"));
 }
 
+TEST(test_driver, moves_event_time_without_a_record) {
+  for (const unsigned lanes : {1u, 2u, 3u}) {
+    topic in("in", 3);
+    topology topo("t");
+    collector<std::string> out;
+    auto source = in.source();
+    source.bounded = false;
+    auto windows = topo.read("in", source, text)
+                       .key_by(pick_key)
+                       .window(tumbling{.size = 100ms})
+                       .aggregate("n", count());
+    windows.map([](const auto& r) { return fmt::format("{} {}", r.key, r.value); }).for_each("out", out);
+    windows.late().for_each("late", out);
+    in.append(at("a", 10), 0).append(at("a", 20), 1);
+    driver d(topo, {.lanes = lanes});
+    ASSERT_EQ(problem(d.run()), "");
+    EXPECT_THAT(out.values(), IsEmpty());
+    ASSERT_EQ(problem(d.advance_watermark(98)), "");
+    EXPECT_THAT(out.values(), IsEmpty());
+    ASSERT_EQ(problem(d.advance_watermark(99)), "");
+    EXPECT_THAT(out.values(), ElementsAre("a 2"));
+    in.append(at("a late", 50), 2);
+    ASSERT_EQ(problem(d.run()), "");
+    EXPECT_THAT(out.values(), ElementsAre("a 2", "a late"));
+  }
+}
+
 struct aligned_job {
   topic fast{"fast", 2}, slow{"slow"};
   collector<std::string> out;

@@ -11,11 +11,16 @@ std::atomic<std::size_t>& largest_allocation() noexcept {
   static std::atomic<std::size_t> largest{0};
   return largest;
 }
+std::atomic<std::size_t>& allocations() noexcept {
+  static std::atomic<std::size_t> count{0};
+  return count;
+}
 
 }  // namespace penstock::testing
 
 #ifndef __SANITIZE_ADDRESS__
 void* operator new(std::size_t size) {
+  penstock::testing::allocations().fetch_add(1, std::memory_order_relaxed);
   auto& largest = penstock::testing::largest_allocation();
   for (auto seen = largest.load(); size > seen && !largest.compare_exchange_weak(seen, size);) {
   }

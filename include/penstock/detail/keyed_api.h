@@ -88,6 +88,17 @@ consteval bool timers_work() {
   }
 }
 
+/// has(type_identity of what Fn emits): whether its functions can be called. That it does not say what it
+/// emits is reported elsewhere.
+template <typename Fn, typename Has>
+consteval bool calls_work(Has has) {
+  if constexpr (names_its_output<Fn>) {
+    return has(std::type_identity<typename Fn::output>{});
+  } else {
+    return true;
+  }
+}
+
 /// The sentences about a function, whatever its inputs. `Calls` says whether those can be called.
 template <typename Fn, typename K, bool Calls, typename... Args>
 consteval bool function_fits() {
@@ -152,13 +163,8 @@ class connected {
   /// Fn has process_first(const A&, ctx) and process_second(const B&, ctx).
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const {
-    constexpr bool calls = [] {
-      if constexpr (detail::names_its_output<Fn>) {
-        return detail::has_both<Fn, A, B, process_context<typename Fn::output>>;
-      } else {
-        return true;
-      }
-    }();
+    constexpr bool calls = detail::calls_work<Fn>(
+        [](auto out) { return detail::has_both<Fn, A, B, process_context<typename decltype(out)::type>>; });
     static_assert(
         calls,
         "connect(...).process<F>: F must have process_first(const A&, ctx) and process_second(const "
@@ -184,13 +190,8 @@ class keyed_connected {
       : graph_(&g), first_(first), second_(second) {}
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const {
-    constexpr bool calls = [] {
-      if constexpr (detail::names_its_output<Fn>) {
-        return detail::has_both<Fn, A, B, keyed_context<K, typename Fn::output>>;
-      } else {
-        return true;
-      }
-    }();
+    constexpr bool calls = detail::calls_work<Fn>(
+        [](auto out) { return detail::has_both<Fn, A, B, keyed_context<K, typename decltype(out)::type>>; });
     static_assert(
         calls,
         "connect(...).process<F>: F must have process_first(const A&, ctx) and process_second(const "
@@ -217,14 +218,10 @@ class broadcast_connected {
   /// Fn has process(const A&, ctx) and process_broadcast(const B&, ctx); in the latter ctx has no key.
   template <typename Fn, typename... Args>
   auto process(detail::named name, Args... args) const {
-    constexpr bool calls = [] {
-      if constexpr (detail::names_its_output<Fn>) {
-        using out = typename Fn::output;
-        return detail::has_broadcast<Fn, A, B, keyed_context<K, out>, process_context<out>>;
-      } else {
-        return true;
-      }
-    }();
+    constexpr bool calls = detail::calls_work<Fn>([](auto out) {
+      return detail::has_broadcast<Fn, A, B, keyed_context<K, typename decltype(out)::type>,
+                                   process_context<typename decltype(out)::type>>;
+    });
     static_assert(calls,
                   "connect(broadcast).process<F>: F must have process(const A&, ctx) and "
                   "process_broadcast(const B&, ctx), with `auto& ctx`");
@@ -245,13 +242,8 @@ class broadcast_connected {
 template <typename K, typename T>
 template <typename Fn, typename... Args>
 auto keyed<K, T>::process(detail::named name, Args... args) const {
-  constexpr bool calls = [] {
-    if constexpr (detail::names_its_output<Fn>) {
-      return detail::has_process<Fn, T, keyed_context<K, typename Fn::output>>;
-    } else {
-      return true;
-    }
-  }();
+  constexpr bool calls = detail::calls_work<Fn>(
+      [](auto out) { return detail::has_process<Fn, T, keyed_context<K, typename decltype(out)::type>>; });
   static_assert(calls, "process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`");
   if constexpr (detail::function_fits<Fn, K, calls, Args...>()) {
     return detail::add_function<detail::process_op<K, T, Fn>, Fn, K>(*graph_, std::move(name), "process",
@@ -311,13 +303,8 @@ namespace detail {
 template <typename Head, typename... Steps>
 template <typename Fn, typename... Args>
 auto chain<Head, Steps...>::process(detail::named name, Args... args) const {
-  constexpr bool calls = [] {
-    if constexpr (names_its_output<Fn>) {
-      return has_process<Fn, T, process_context<typename Fn::output>>;
-    } else {
-      return true;
-    }
-  }();
+  constexpr bool calls = calls_work<Fn>(
+      [](auto out) { return has_process<Fn, T, process_context<typename decltype(out)::type>>; });
   static_assert(calls,
                 "process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`; "
                 "state and timers need key_by before it");
