@@ -370,71 +370,98 @@ struct reference {
   K key;
   FK to;
   std::int64_t version;    // counts the changes of the left row
-  std::optional<A> row{};  // nothing: it refers elsewhere now
+  std::optional<A> row{};  // nothing: it refers elsewhere now, or is gone
+  bool gone = false;
 };
 template <typename K, typename Out>
 struct referred {
   K key;
   std::int64_t version;
-  Out result;
+  std::optional<Out> result;  // nothing: there is none (any more)
 };
 
 /// At the left row: who refers to what, and what it must be told when that changes.
 template <typename K, typename FK, typename A, typename KeyOf>
 struct refer_function {
-  using output = reference<K, FK, A>;
+  using row = row_of_t<A>;
+  using output = reference<K, FK, row>;
   value_state<FK> to;
-  value_state<std::int64_t> version;
+  value_state<std::int64_t> version;  // stays when the row goes: what is under way is older
   KeyOf key_of;
   refer_function(auto& state, KeyOf k) : to(state, "to"), version(state, "version"), key_of(std::move(k)) {}
-  void process(const A& row, auto& ctx) {
-    FK now = std::invoke(key_of, row);
+  void process(const A& record, auto& ctx) {
+    const row* now = row_of<A>::get(record);
+    const FK* before = to.get();
+    if (now == nullptr && before == nullptr) return;
     const std::int64_t v = version.value_or(0) + 1;
-    if (const FK* before = to.get(); before != nullptr && !(*before == now))
-      ctx.emit({ctx.key(), *before, v, {}});
-    ctx.emit({ctx.key(), now, v, row});
     version.set(v);
-    to.set(std::move(now));
+    if (now == nullptr) {
+      ctx.emit({ctx.key(), *before, v, {}, true});
+      to.clear();
+      return;
+    }
+    FK refers_to = std::invoke(key_of, *now);
+    if (before != nullptr && !(*before == refers_to)) ctx.emit({ctx.key(), *before, v, {}, false});
+    ctx.emit({ctx.key(), refers_to, v, *now, false});
+    to.set(std::move(refers_to));
   }
 };
 
-/// At the row referred to: all that refer to it.
-template <typename K, typename FK, typename A, typename B, typename F>
+/// At the row referred to: all that refer to it. `Deletes`: that there is no result is said too.
+template <typename K, typename FK, typename A, typename B, typename F, bool Deletes>
 struct resolve_function {
-  using output = referred<K, std::decay_t<std::invoke_result_t<F&, const A&, const B&>>>;
+  using left = row_of_t<A>;
+  using right = row_of_t<B>;
+  using output = referred<K, std::decay_t<std::invoke_result_t<F&, const left&, const right&>>>;
   struct referrer {
-    A row;
+    left row;
     std::int64_t version;
   };
   map_state<K, referrer> referrers;
-  value_state<B> row;
+  value_state<right> row;
   F f;
   resolve_function(auto& state, F user)
       : referrers(state, "referrers"), row(state, "row"), f(std::move(user)) {}
-  void process_first(const reference<K, FK, A>& r, auto& ctx) {
+  void process_first(const reference<K, FK, left>& r, auto& ctx) {
+    const right* b = row.get();
     if (!r.row) {
       referrers.erase(r.key);
-      return;
+    } else {
+      referrers.put(r.key, {*r.row, r.version});
+      if (b != nullptr) return ctx.emit({r.key, r.version, f(*r.row, *b)});
     }
-    referrers.put(r.key, {*r.row, r.version});
-    if (const B* b = row.get(); b != nullptr) ctx.emit({r.key, r.version, f(*r.row, *b)});
+    if (Deletes && (r.row || r.gone)) ctx.emit({r.key, r.version, {}});
   }
-  void process_second(const B& b, auto& ctx) {
-    row.set(b);
-    referrers.for_each([&](const K& key, const referrer& r) { ctx.emit({key, r.version, f(r.row, b)}); });
+  void process_second(const B& record, auto& ctx) {
+    const right* b = row_of<B>::get(record);
+    b == nullptr ? row.clear() : row.set(*b);
+    referrers.for_each([&](const K& key, const referrer& r) {
+      if (b != nullptr) {
+        ctx.emit({key, r.version, f(r.row, *b)});
+      } else {
+        ctx.emit({key, r.version, {}});
+      }
+    });
   }
 };
 
 /// Back at the left row: results of what it referred to before are dropped.
-template <typename K, typename Out>
+template <typename K, typename Out, bool Deletes>
 struct newest_version {
-  using output = Out;
+  using output = std::conditional_t<Deletes, table_change<K, Out>, Out>;
   value_state<std::int64_t> seen;
-  explicit newest_version(auto& state) : seen(state, "seen") {}
+  std::conditional_t<Deletes, value_state<bool>, no_state> given;
+  explicit newest_version(auto& state) : seen(state, "seen"), given(state, "given") {}
   void process(const referred<K, Out>& r, auto& ctx) {
     if (r.version < seen.value_or(0)) return;
     seen.set(r.version);
-    ctx.emit(r.result);
+    if constexpr (Deletes) {
+      if (!r.result && given.get() == nullptr) return;
+      r.result ? given.set(true) : given.clear();
+      ctx.emit(output{ctx.key(), r.result});
+    } else {
+      ctx.emit(*r.result);
+    }
   }
 };
 
@@ -580,26 +607,29 @@ auto keyed<K, T>::foreign_key_join(detail::named name, const Other& other, KeyOf
   if constexpr (keyed_other) {
     using B = typename detail::keyed_parts<Other>::record;
     using FK = typename detail::keyed_parts<Other>::key;
-    constexpr bool refers = std::is_invocable_r_v<FK, KeyOf&, const T&>;
+    using left = detail::row_of_t<T>;
+    using right = detail::row_of_t<B>;
+    constexpr bool deletes = detail::row_of<T>::may_delete || detail::row_of<B>::may_delete;
+    constexpr bool refers = std::is_invocable_r_v<FK, KeyOf&, const left&>;
     static_assert(
         refers,
         "foreign_key_join(name, other, key_of, f): key_of must take the stream's records and return the "
         "key of the other stream");
-    constexpr bool joins = std::is_invocable_v<F&, const T&, const B&>;
+    constexpr bool joins = std::is_invocable_v<F&, const left&, const right&>;
     static_assert(joins,
                   "foreign_key_join(name, other, key_of, f): f must be callable as f(const T&, const B&)");
     if constexpr (refers && joins) {
-      using out = std::decay_t<std::invoke_result_t<F&, const T&, const B&>>;
-      using sent = detail::reference<K, FK, T>;
+      using out = std::decay_t<std::invoke_result_t<F&, const left&, const right&>>;
+      using sent = detail::reference<K, FK, left>;
       using back = detail::referred<K, out>;
       return process<detail::refer_function<K, FK, T, KeyOf>>({name.name + ".refer", name.where},
                                                               std::move(key_of))
           .key_by(&sent::to)
           .connect(other)
-          .template process<detail::resolve_function<K, FK, T, B, F>>({name.name + ".resolve", name.where},
-                                                                      std::move(f))
+          .template process<detail::resolve_function<K, FK, T, B, F, deletes>>(
+              {name.name + ".resolve", name.where}, std::move(f))
           .key_by(&back::key)
-          .template process<detail::newest_version<K, out>>(std::move(name));
+          .template process<detail::newest_version<K, out, deletes>>(std::move(name));
     } else {
       return detail::broken{};
     }

@@ -187,6 +187,35 @@ TEST(S12_tables, outer_joins_keep_the_row_while_one_side_is_there) {
   EXPECT_THAT(t.seen(), ElementsAre("k=1-", "k=11", "k=-1", "k=(gone)"));
 }
 
+TEST(S12_tables, a_foreign_key_join_follows_deletions_on_both_sides) {
+  tables t;
+  // Rows of a are keys of b.
+  t.table(t.a)
+      .foreign_key_join(
+          "join", t.table(t.b), [](const std::string& row) { return row; },
+          [](const std::string& l, const std::string& r) { return l + r; })
+      .write("out", t.out.sink(), changes);
+  driver d(t.topo, {.lanes = 2});
+  const auto step = [&](topic& where, testing::record r) {
+    where.append(std::move(r));
+    EXPECT_EQ(problem(d.run()), "");
+  };
+  step(t.a, put("k", "x"));  // no x yet
+  step(t.b, put("x", "1"));
+  step(t.b, put("y", "2"));
+  step(t.a, put("k", "y"));
+  step(t.b, put("x", "3"));  // k refers to y now
+  step(t.a, put("k", "z"));  // there is no z
+  step(t.b, put("z", "4"));
+  step(t.b, gone("z"));
+  step(t.b, put("z", "5"));
+  step(t.a, gone("k"));
+  step(t.b, put("z", "6"));
+  step(t.a, put("k", "y"));
+  EXPECT_THAT(t.seen(),
+              ElementsAre("k=x1", "k=y2", "k=(gone)", "k=z4", "k=(gone)", "k=z5", "k=(gone)", "k=y2"));
+}
+
 TEST(S12_tables, a_deleted_version_matches_nothing) {
   topic in("in"), versions("versions");
   topology topo("t");
