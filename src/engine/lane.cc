@@ -217,7 +217,7 @@ bool lane::step_drivers(io::instant now) {
       fail(e->with_context(s->entry().name()));
       return false;
     }
-    if (!worked) s->check_idle(now);
+    if (!worked) worked |= s->check_idle(now);
     ended &= s->ended();
   }
   if (ended && !std::exchange(end_told_, true)) {

@@ -31,8 +31,8 @@ split_progress* source_task::find(std::uint32_t number) noexcept {
 bool source_task::step(io::instant now) {
   if (!std::exchange(started_, true)) announce();
   if (stopped_ || ended_ || failure_ || held_back()) return false;
-  if (group_ != nullptr) keep_together(now);
-  if (held_) return false;
+  const bool moved = group_ != nullptr && keep_together(now);
+  if (held_) return moved;
   auto read = into_.poll();
   if (!read) {
     failure_ = std::move(read.error());
@@ -40,12 +40,14 @@ bool source_task::step(io::instant now) {
   }
   const bool something = read->next >= 0 || read->finished;
   if (something) note(*read, now);
+  bool news = false;  // for others of the group
   if (options_.idle_after) {
-    check_idle(now);
+    news = check_idle(now);
   } else if (something) {
     announce();
   }
-  return something;
+  if (group_ != nullptr) news |= publish();
+  return something || moved || news;
 }
 
 void source_task::note(const detail::source_op::step& read, io::instant now) {
@@ -72,8 +74,8 @@ void source_task::note(const detail::source_op::step& read, io::instant now) {
   if (read.finished) s->finished = true;
 }
 
-void source_task::check_idle(io::instant now) {
-  if (ended_ || (!options_.idle_after && !into_.makes_watermarks())) return;
+bool source_task::check_idle(io::instant now) {
+  if (ended_ || (!options_.idle_after && !into_.makes_watermarks())) return false;
   if (into_.makes_watermarks()) ask_generators();
   for (split_progress& s : splits_) {
     // One that is paused for the others' sake is not idle.
@@ -81,6 +83,7 @@ void source_task::check_idle(io::instant now) {
       s.idle = true;
   }
   announce();
+  return group_ != nullptr && publish();
 }
 
 void source_task::advance_watermark(std::int64_t to) {
@@ -98,28 +101,35 @@ void source_task::ask_generators() {
   }
 }
 
-void source_task::keep_together(io::instant now) {
+bool source_task::publish() {
   std::int64_t mine = max_watermark;
   for (const split_progress& s : splits_) {
     // One without a watermark yet says nothing.
     if (!s.finished && !s.idle && s.watermark != min_watermark) mine = std::min(mine, s.watermark);
   }
-  place_->store(mine, std::memory_order_relaxed);
+  return place_->exchange(mine, std::memory_order_relaxed) != mine;
+}
+
+bool source_task::keep_together(io::instant now) {
+  publish();
   const std::int64_t slowest = group_->slowest();
   const std::int64_t limit = slowest == max_watermark
                                  ? max_watermark
                                  : penstock::detail::saturating_add(slowest, options_.max_drift.count());
   bool all_ahead = true;
+  bool changed = false;
   for (split_progress& s : splits_) {
     if (s.finished) continue;
     const bool ahead = s.watermark > limit;
     all_ahead &= ahead;
     if (ahead == s.paused) continue;
+    changed = true;
     can_pause_ &= into_.set_paused(s.number, ahead);
     s.paused = ahead;
     s.last_record = now;  // it was not asked
   }
   held_ = all_ahead && !can_pause_;
+  return changed;
 }
 
 void source_task::announce() {

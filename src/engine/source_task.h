@@ -73,8 +73,9 @@ class source_task final : public driver {
   bool ended() const noexcept { return ended_; }
   /// Sends the barrier after what was read so far.
   source_report barrier(std::uint64_t epoch);
-  /// Idleness is a matter of time passing: called when nothing else happens too.
-  void check_idle(io::instant now);
+  /// Idleness is a matter of time passing: called when nothing else happens too. True when others may
+  /// go on now.
+  bool check_idle(io::instant now);
   std::uint64_t records_read() const noexcept { return records_.load(std::memory_order_relaxed); }
   detail::source_op& source() noexcept { return into_; }
   /// The error that ended it, once.
@@ -85,7 +86,8 @@ class source_task final : public driver {
   void note(const detail::source_op::step& read, io::instant now);
   void announce();
   void ask_generators();
-  void keep_together(io::instant now);
+  bool publish();                       // says how far it is; true when that is news
+  bool keep_together(io::instant now);  // pauses what is ahead; true when something changed
 
   detail::source_op& into_;
   watermark_options options_;
