@@ -84,6 +84,9 @@ result<bool> partition_log::compaction_run::choose(bool force) {
   }
   if (segments_.empty()) return false;
   end_ = segments_.back()->next_offset;
+  auto aborted = log_.aborted_transactions(segments_.front()->base_offset, end_);
+  if (!aborted) return fail(aborted.error());
+  for (const auto& t : *aborted) aborted_[t.producer_id].push_back(t);
   if (force) return true;
   if (dirty_bytes == 0) return false;
   const double ratio = static_cast<double>(dirty_bytes) / static_cast<double>(dirty_bytes + clean_bytes);
@@ -116,7 +119,7 @@ result<bool> partition_log::compaction_run::map_segment(segment& s) {
                                              scan.position(), scan.damage()));
     const auto& header = scan.header();
     if (header.last_offset() < first_dirty_) continue;
-    if (!header.transactional() && !header.control()) {
+    if (!header.control() && !was_aborted(header)) {
       auto batch = scan.bytes();
       if (!batch) return fail(batch.error());
       if (auto r = wire::check_crc(*batch); !r) return fail(r.error().with_context(s.path(suffix::log)));
@@ -164,6 +167,15 @@ bool partition_log::compaction_run::keep(const wire::batch_header& header, const
   return header.base_timestamp > now_ms_;  // the horizon
 }
 
+// All batches of a producer from the begin of its transaction to the marker belong to it.
+bool partition_log::compaction_run::was_aborted(const wire::batch_header& header) const {
+  if (!header.transactional() || header.control()) return false;
+  const auto of = aborted_.find(header.producer_id);
+  return of != aborted_.end() && std::any_of(of->second.begin(), of->second.end(), [&](const auto& t) {
+           return t.first_offset <= header.base_offset && header.base_offset <= t.last_offset;
+         });
+}
+
 bool partition_log::compaction_run::last_of_producer(const wire::batch_header& header) const {
   const auto last = last_of_producers_.find(header.producer_id);
   return header.has_producer() && last != last_of_producers_.end() && last->second == header.last_offset();
@@ -171,11 +183,16 @@ bool partition_log::compaction_run::last_of_producer(const wire::batch_header& h
 
 result<> partition_log::compaction_run::filter(const wire::batch_header& header, bytes_view batch,
                                                bool last_of_group) {
-  // Transactions are left as they are.
-  if (header.transactional() || header.control() || header.base_offset >= map_end_) {
+  // Marks of the ends of transactions stay.
+  if (header.control() || header.base_offset >= map_end_) {
     result_.records_before += static_cast<std::uint64_t>(header.record_count);
     result_.records_after += static_cast<std::uint64_t>(header.record_count);
     output_.append(batch);
+    return {};
+  }
+  if (was_aborted(header)) {
+    result_.records_before += static_cast<std::uint64_t>(header.record_count);
+    if (last_of_group || last_of_producer(header)) output_.append(make_empty_batch(header));
     return {};
   }
   auto records = wire::open_records(header, batch, records_);
@@ -214,6 +231,7 @@ result<> partition_log::compaction_run::filter(const wire::batch_header& header,
   seal.producer_id = header.producer_id;
   seal.producer_epoch = header.producer_epoch;
   seal.base_sequence = header.base_sequence;
+  seal.transactional = header.transactional();
   seal.delete_horizon = set_horizon || header.has_delete_horizon();
   seal.leader_epoch = header.leader_epoch;
   seal.time_type = header.time_type();

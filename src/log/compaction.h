@@ -59,6 +59,7 @@ class partition_log::compaction_run {
   result<> write_out(io::file& file, std::uint64_t& written);
   result<> swap_in(const group& g, std::shared_ptr<segment> made, io::file& file);
   bool last_of_producer(const wire::batch_header& header) const;
+  bool was_aborted(const wire::batch_header& header) const;
 
   partition_log& log_;
   io::file_system& fs_;
@@ -70,7 +71,9 @@ class partition_log::compaction_run {
   std::int64_t map_end_ = 0;  // behind the last offset whose key is in the map
   std::int64_t now_ms_ = 0;
   key_offsets keys_;
-  std::unordered_map<std::int64_t, std::int64_t> last_of_producers_;  // id -> last offset
+  /// Every transaction here is decided; these were for nothing.
+  std::unordered_map<std::int64_t, std::vector<aborted_transaction>> aborted_;  // by producer id
+  std::unordered_map<std::int64_t, std::int64_t> last_of_producers_;            // id -> last offset
   wire::batch_builder builder_{1u << 30};
   wire::scratch_buffer records_;
   wire::scratch_buffer output_;

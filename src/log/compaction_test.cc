@@ -117,7 +117,7 @@ TEST_F(Compaction, CompressedBatchesAndHeadersStayWhole) {
   }
 }
 
-TEST_F(Compaction, TransactionsAreLeftAlone) {
+TEST_F(Compaction, OpenTransactionsAreLeftAlone) {
   const auto data = [&](std::int32_t sequence) {
     return make_batch(
         {{"t", "v", clock_.wall_ms()}},
@@ -132,7 +132,54 @@ TEST_F(Compaction, TransactionsAreLeftAlone) {
   must_append(*log_, std::string(marker.view()), {.check_producer = false});
   fill_segment();
   ASSERT_TRUE(log_->compact(true)->ran);
-  EXPECT_EQ(offsets_of("t"), (std::vector<std::int64_t>{0, 1}));
+  EXPECT_EQ(offsets_of("t"), std::vector<std::int64_t>{1});  // committed: as any other
+}
+
+// What was committed counts like any other record; what was aborted goes, and never stands for its key.
+TEST_F(Compaction, AbortedRecordsGoAndCommittedOnesAreCompacted) {
+  std::int32_t sequence = 0;
+  const auto data = [&](const char* key, const char* value) {
+    must_append(*log_, make_batch({{key, value, clock_.wall_ms()}}, {.producer_id = 3,
+                                                                     .producer_epoch = 0,
+                                                                     .base_sequence = sequence++,
+                                                                     .transactional = true}));
+  };
+  const auto end = [&](wire::marker_type how) {
+    wire::scratch_buffer marker;
+    wire::append_marker_batch({how, 0}, 3, 0, clock_.wall_ms(), 0, marker);
+    must_append(*log_, std::string(marker.view()), {.check_producer = false});
+  };
+  data("a", "1");                  // 0
+  data("b", "1");                  // 1
+  end(wire::marker_type::commit);  // 2
+  data("a", "never");              // 3
+  data("c", "never");              // 4
+  end(wire::marker_type::abort);   // 5
+  data("b", "2");                  // 6
+  end(wire::marker_type::commit);  // 7
+  put("d", "1");                   // 8
+  fill_segment();
+  fill_segment();
+  const auto aborted = log_->aborted_transactions(0, 100);
+  ASSERT_TRUE(log_->compact(true)->ran);
+  ASSERT_TRUE(log_->verify());
+  EXPECT_EQ(offsets_of("a"), std::vector<std::int64_t>{0});
+  EXPECT_EQ(offsets_of("b"), std::vector<std::int64_t>{6});
+  EXPECT_TRUE(offsets_of("c").empty());
+  EXPECT_EQ(offsets_of("d"), std::vector<std::int64_t>{8});
+  EXPECT_EQ(log_->aborted_transactions(0, 100).value(), aborted.value());  // readers skip nothing else by it
+  // The producer goes on where it was, also after a restart without snapshots.
+  log_.reset();
+  const auto entries = fs_.list(directory);
+  for (const auto& e : *entries) {
+    if (!e.name.ends_with(".snapshot")) continue;
+    ASSERT_TRUE(fs_.remove(std::string(directory) + "/" + e.name));
+  }
+  log_ = must_open(options_for(fs_, clock_, config()));
+  EXPECT_EQ(offsets_of("b"), std::vector<std::int64_t>{6});
+  data("b", "3");
+  end(wire::marker_type::commit);
+  EXPECT_EQ(offsets_of("b").size(), 2u);
 }
 
 TEST_F(Compaction, AProducersLastSequenceOutlivesItsRecord) {
