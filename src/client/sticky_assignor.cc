@@ -142,7 +142,7 @@ class balance {
     });
     for (auto& tp : rest)
       if (auto* least = least_of(tp.topic)) least->push_back(std::move(tp));
-    while (move_some()) {
+    while (move_some() || move_in_a_row()) {
     }
     return std::move(shares_);
   }
@@ -169,6 +169,56 @@ class balance {
       }
     }
     return moved;
+  }
+
+  // Where no single move helps, several may: a gives to b, who gives to c something that a does not want.
+  bool move_in_a_row() {
+    std::vector<std::string> members;
+    for (const auto& [member, mine] : shares_) members.push_back(member);
+    std::stable_sort(members.begin(), members.end(),
+                     [&](const auto& a, const auto& b) { return shares_[a].size() > shares_[b].size(); });
+    const auto fewest = shares_[members.back()].size();
+    for (const auto& m : members) {
+      if (shares_[m].size() < fewest + 2) return false;  // as all behind it
+      if (give_from(m)) return true;
+    }
+    return false;
+  }
+  // The shortest row from this member to one who has at least two less.
+  bool give_from(const std::string& first) {
+    struct step {
+      std::string from, topic;
+    };
+    std::map<std::string, step> reached{{first, {}}};
+    std::set<std::string> topics;
+    std::deque<std::string> next{first};
+    for (; !next.empty(); next.pop_front()) {
+      const auto giver = next.front();
+      for (const auto& tp : shares_[giver]) {
+        if (!topics.insert(tp.topic).second) continue;  // all who want it have been reached
+        for (const auto& taker : who_wants_[tp.topic]) {
+          if (!reached.try_emplace(taker, step{giver, tp.topic}).second) continue;
+          if (shares_[taker].size() + 1 >= shares_[first].size()) {
+            next.push_back(taker);
+            continue;
+          }
+          for (auto to = taker; to != first;) {
+            const auto [from, topic] = reached[to];
+            hand_over(from, to, topic);
+            to = from;
+          }
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+  void hand_over(const std::string& from, const std::string& to, const std::string& topic) {
+    auto& mine = shares_[from];
+    const auto last =
+        std::find_if(mine.rbegin(), mine.rend(), [&](const auto& tp) { return tp.topic == topic; });
+    shares_[to].push_back(std::move(*last));
+    mine.erase(std::next(last).base());
   }
 
   const partition_counts& partitions_;
