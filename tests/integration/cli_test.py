@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -154,6 +155,38 @@ class Cli(unittest.TestCase):
         self.succeed("group", "delete", group)
         self.assertNotIn(group, self.succeed("group", "list").splitlines())
         self.assertIn(group, self.refuse("group", "delete", group))
+
+    def test_transactions_are_seen_and_ended(self):
+        topic, name = self.topic(), "cli-transaction"
+        # Its producer dies in the middle of it.
+        producer = subprocess.Popen(["kcat", "-P", "-b", self.broker.address, "-t", topic, "-X", f"transactional.id={name}",
+                                     "-X", "linger.ms=0"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            producer.stdin.write(b"of an open transaction\n" * 60000)  # kcat waits for much of it before it sends
+            producer.stdin.flush()
+            until = time.monotonic() + SECONDS
+            while not self.read(topic).startswith("of an open"):
+                self.assertLess(time.monotonic(), until)
+        finally:
+            producer.kill()
+            producer.wait()
+            producer.stdin.close()
+        self.assertEqual(self.read(topic, "--isolation", "read_committed"), "")
+        listed = self.succeed("txn", "list", "--state", "Ongoing").splitlines()[1:]
+        self.assertEqual([line.split()[::2] for line in listed], [[name, "Ongoing"]])
+        self.assertEqual(len(self.succeed("txn", "list", "--state", "Empty").splitlines()), 1)
+        described = self.succeed("txn", "describe", name)
+        self.assertRegex(described, rf"\Atransactional id {name}  state Ongoing  producer \d+  epoch 0 .* open since \d+\n")
+        self.assertIn(topic, described.splitlines()[1])
+        self.assertIn("not-there", self.refuse("txn", "describe", "not-there"))
+        self.assertRegex(self.succeed("txn", "producers", "-t", topic, "-p", "0"), r"\n +\d+ +0 .* offset 0\n\Z")
+        self.assertIn("begins at offset 7", self.refuse("txn", "abort", "-t", topic, "-p", "0", "--start-offset", "7"))
+        self.assertIn("say which", self.refuse("txn", "abort", "-t", topic, "-p", "0"))
+        self.succeed("txn", "abort", "-t", topic, "-p", "0", "--start-offset", "0")
+        self.assertRegex(self.succeed("txn", "producers", "-t", topic, "-p", "0"), r"\n +\d+ +0 .* -\n\Z")
+        self.succeed("produce", "--topic", topic, stdin="behind it\n")
+        self.assertEqual(self.read(topic, "--isolation", "read_committed"), "behind it\n")
+        self.assertRegex(self.succeed("txn", "fence", name), rf"\A{name}  producer \d+  epoch \d+\n\Z")
 
     def test_the_cluster_is_described(self):
         self.assertIn(self.broker.address, self.succeed("cluster", "describe"))
