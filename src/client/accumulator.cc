@@ -226,6 +226,15 @@ batch_ptr accumulator::take_batch(partition_queue& q, bool even_open) {
   return b;
 }
 
+batch_ptr accumulator::split_off(producer_batch& from) {
+  auto b = std::make_shared<producer_batch>(std::max(from.builder.size(), settings_.batch_size));
+  b->queue = from.queue;
+  b->created = from.created;
+  b->generation = from.generation;
+  ++outstanding_[b->generation];
+  return b;
+}
+
 void accumulator::release(const batch_ptr& b, bool reuse) {
   buffered_ -= std::exchange(b->reserved, 0);
   starving_ = false;

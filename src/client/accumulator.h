@@ -52,7 +52,8 @@ struct producer_batch {
   std::int64_t producer_id = -1;
   std::int16_t producer_epoch = -1;
   std::int32_t base_sequence = -1;
-  std::uint64_t order = 0;  ///< by first sending
+  std::uint64_t order = 0;       ///< by first sending
+  std::uint64_t order_room = 0;  ///< orders from its own on that are nobody else's
   int attempts = 0;
   bool maybe_persisted = false;  ///< an attempt ended without an answer
 };
@@ -138,6 +139,9 @@ class accumulator {
   std::optional<io::instant> put_back(partition_queue& q);
   /// The next batch to send: a full one, or the open one if `even_open`.
   batch_ptr take_batch(partition_queue& q, bool even_open);
+  /// An empty batch for some of the records of one that was taken: it counts as taken, of the same
+  /// generation.
+  batch_ptr split_off(producer_batch& from);
   /// Gives memory back; `reuse` keeps the batch's buffer for a later one.
   void release(const batch_ptr& b, bool reuse);
   /// Everything not taken yet (on close): all batches of all partitions.

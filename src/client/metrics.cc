@@ -61,6 +61,8 @@ void connection_metrics::answer_came(std::int32_t node, std::int16_t api, std::s
     t->latency.record(took, now);
   }
   latency_of[api].record(took, now);
+  latencies.record(took, now);
+  if (api == static_cast<std::int16_t>(wire::api_key::fetch)) fetch_latencies.record(took, now);
 }
 
 void metric_report::add(std::string_view group, std::string_view prefix, std::string_view suffix, double v,
@@ -99,10 +101,18 @@ void metric_report::average_and_largest(std::string_view group, std::string_view
   add(group, name, "-max", v.largest, t);
 }
 
+void metric_report::percentiles(std::string_view group, std::string_view name, const distribution::view& v,
+                                const tags& t) {
+  add(group, name, "-p50", v.quantile(0.5), t);
+  add(group, name, "-p99", v.quantile(0.99), t);
+  add(group, name, "-p999", v.quantile(0.999), t);
+}
+
 void report_connections(metric_report& to, std::string_view client,
                         const std::vector<const connection_metrics*>& all, double metadata_age_seconds) {
   const auto group = fmt::format("{}-metrics", client);
   sensor::view opened, closed, failed, sent, received, latency;
+  distribution::view latencies;
   std::int64_t open = 0, in_flight = 0;
   struct node_views {
     sensor::view sent, received, latency;
@@ -115,6 +125,7 @@ void report_connections(metric_report& to, std::string_view client,
     sent += to.at(c->all.sent);
     received += to.at(c->all.received);
     latency += to.at(c->all.latency);
+    latencies += to.at(c->latencies);
     open += c->open;
     in_flight += c->in_flight;
     for (const auto& [id, t] : c->nodes) {
@@ -129,6 +140,7 @@ void report_connections(metric_report& to, std::string_view client,
   to.rate_of_times(group, "connection-close", closed);
   to.rate_of_times(group, "connection-failure", failed);
   report_traffic(to, group, sent, received, latency, {});
+  to.percentiles(group, "request-latency", latencies);
   auto both = sent;
   both += received;
   to.rate_of_times(group, "network-io", both);
@@ -162,6 +174,9 @@ void report_producer(metric_report& to, const producer_metrics& m, std::size_t b
   to.value(group, "record-size-avg", to.at(m.record_size).average());
   to.value(group, "records-per-request-avg", to.at(m.records_per_request).average());
   to.average_and_largest(group, "record-queue-time", to.at(m.queue_time));
+  to.average_and_largest(group, "record-delivery-time", to.at(m.delivery));
+  to.percentiles(group, "record-delivery-time", to.at(m.deliveries));
+  to.rate_of_times(group, "batch-split", to.at(m.splits));
   to.average_and_largest(group, "produce-throttle-time", to.at(m.throttled));
   to.value(group, "buffer-total-bytes", static_cast<double>(buffer_total));
   to.value(group, "buffer-available-bytes",
@@ -179,6 +194,7 @@ void report_fetching(metric_report& to, const consumer_metrics& m, const connect
   const auto fetches = latency_of(to, c, {wire::api_key::fetch});
   to.rate_of_times(group, "fetch", fetches);
   to.average_and_largest(group, "fetch-latency", fetches);
+  to.percentiles(group, "fetch-latency", to.at(c.fetch_latencies));
   to.value(group, "records-per-request-avg",
            fetches.times == 0 ? nothing : records.sum / static_cast<double>(fetches.times));
   to.value(group, "fetch-size-avg",

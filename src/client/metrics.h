@@ -34,6 +34,7 @@ struct connection_metrics {
   traffic all;
   std::map<std::int32_t, traffic> nodes;      ///< by broker
   std::map<std::int16_t, sensor> latency_of;  ///< by api key: milliseconds
+  distribution latencies, fetch_latencies;    ///< of all requests, of fetches
   sensor opened, closed, failed;
   std::int64_t open = 0;
   std::int64_t in_flight = 0;
@@ -57,6 +58,9 @@ struct producer_metrics {
   sensor batch_size;   ///< bytes of a batch as sent
   sensor record_size;  ///< bytes of a batch's records, uncompressed; times: records
   sensor records_per_request;
+  sensor delivery;  ///< milliseconds from a batch's beginning to its acknowledgement
+  distribution deliveries;
+  sensor splits;      ///< batches that were too large for their topic
   sensor queue_time;  ///< milliseconds from a batch's beginning to its first sending
   sensor throttled;   ///< milliseconds that answers say the broker held back
 };
@@ -93,7 +97,11 @@ class metric_report {
                      const tags& t = {});
   void average_and_largest(std::string_view group, std::string_view name, const sensor::view& v,
                            const tags& t = {});
+  /// -p50, -p99 and -p999.
+  void percentiles(std::string_view group, std::string_view name, const distribution::view& v,
+                   const tags& t = {});
   sensor::view at(const sensor& s) const { return s.at(now_); }
+  distribution::view at(const distribution& d) const { return d.at(now_); }
   io::instant now() const noexcept { return now_; }
 
  private:

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "base/hash.h"
 #include "client/fake_cluster.h"
+#include "wire/compression.h"
 #include "wire/record_cursor.h"
 #include "wire/records_reader.h"
 
@@ -225,13 +227,12 @@ TEST_F(a_producer, goes_on_after_a_batch_that_the_broker_refuses) {
   start();
   kafka.script(api_key::produce, [](const seen_request&) { return reaction{}; });
   kafka.script(api_key::produce,
-               [](const seen_request& r) { return produce_error(r, error_code::message_too_large); });
+               [](const seen_request& r) { return produce_error(r, error_code::invalid_record); });
   const auto values = numbered(0, 400);
   send_all(values);
   auto flushed = flush();
   ASSERT_FALSE(flushed);
-  EXPECT_NE(flushed.error().message().find("MESSAGE_TOO_LARGE"), std::string::npos)
-      << flushed.error().message();
+  EXPECT_NE(flushed.error().message().find("INVALID_RECORD"), std::string::npos) << flushed.error().message();
   EXPECT_NE(flushed.error().message().find("topic 't', partition 0"), std::string::npos);
   EXPECT_EQ(outcomes, (std::vector{kafka::persistence::not_sent}));
   // Everything but that one batch is there, once and in order, under a new epoch.
@@ -241,6 +242,86 @@ TEST_F(a_producer, goes_on_after_a_batch_that_the_broker_refuses) {
   EXPECT_EQ(std::adjacent_find(there.begin(), there.end()), there.end());
   EXPECT_EQ(kafka.partition("t", 0).producers.begin()->second.epoch, 1);
   EXPECT_TRUE(flush()) << "a failure is told once";
+}
+
+// KIP-126: what is too large for the topic goes in pieces, in order and under the sequences it had.
+TEST_F(a_producer, splits_a_batch_that_is_too_large_for_its_topic) {
+  for (const auto codec : {compression::none, compression::lz4}) {
+    for (const bool idempotent : {true, false}) {
+      SCOPED_TRACE(fmt::format("{} {}", to_string(codec), idempotent));
+      settings.batch_size = 4096;
+      settings.linger = 5ms;
+      settings.compression = codec;
+      settings.idempotence = idempotent;
+      settings.max_in_flight = idempotent ? 5 : 1;
+      start();
+      kafka.partition("t", 0) = {.leader = 0};
+      delivered = failed = 0;
+      int refused = 0;
+      kafka.always(api_key::produce, [&](const seen_request& r) {
+        const auto ask = r.as<wire::produce_request>();
+        const auto size = ask.topic_data.at(0).partition_data.at(0).records.bytes.size();
+        if (size <= 400) return reaction{};
+        ++refused;
+        return produce_error(r, error_code::message_too_large);
+      });
+      std::map<std::int64_t, std::int64_t> offsets;  // by what was sent when
+      const auto values = numbered(0, 300);
+      for (std::int64_t i = 0; i < 300; ++i)
+        ASSERT_TRUE(run_until(loop, [&] {
+          const auto sent =
+              p->try_send({.topic = "t", .value = values[static_cast<std::size_t>(i)], .partition = 0},
+                          [&offsets, i](const kafka::delivery& d) { offsets[i] = d.first_offset; });
+          return sent && *sent == append_status::accepted;
+        }));
+      ASSERT_TRUE(flush());
+      EXPECT_GT(refused, 0);
+      EXPECT_EQ(kafka.values("t", 0), values);
+      EXPECT_EQ(delivered, 300);
+      for (std::int64_t i = 0; i < 300; ++i) EXPECT_EQ(offsets.at(i), i);
+      if (idempotent) {
+        EXPECT_EQ(kafka.partition("t", 0).producers.begin()->second.epoch, 0) << "nothing was missing";
+      }
+      EXPECT_EQ(p->buffered_bytes(), 0u);
+      // One record alone cannot be split.
+      send(std::string(1000, 'x') + std::to_string(refused), 0);
+      if (codec == compression::none) {
+        EXPECT_NE(flush().error().message().find("MESSAGE_TOO_LARGE"), std::string::npos);
+      }
+      static_cast<void>(flush());
+    }
+  }
+}
+
+TEST_F(a_producer, compresses_as_hard_as_it_is_told) {
+  settings.batch_size = 64 << 10;
+  settings.linger = 5s;  // one batch, which the flush sends
+  const auto size_at = [&](compression codec, std::optional<int> level) {
+    settings.compression = codec;
+    settings.compression_level = level;
+    start();
+    kafka.partition("t", 0) = {.leader = 0};
+    // Text of a kind that a harder look makes smaller.
+    io::seeded_random random(3);
+    for (int i = 0; i < 300; ++i) {
+      std::string words;
+      for (int w = 0; w < 12; ++w) words += fmt::format("word{} ", random.next() % 40 * (random.next() % 3));
+      send(words);
+    }
+    EXPECT_TRUE(flush());
+    std::size_t size = 0;
+    for (const auto& b : kafka.partition("t", 0).batches) size += b.size();
+    return size;
+  };
+  for (const auto codec : {compression::gzip, compression::lz4, compression::zstd}) {
+    SCOPED_TRACE(to_string(codec));
+    const auto range = wire::levels_of(codec);
+    // The records' timestamps differ from time to time, and so do a few bytes.
+    const auto usual = static_cast<double>(size_at(codec, std::nullopt));
+    EXPECT_NEAR(static_cast<double>(size_at(codec, range.standard)), usual, usual / 30);
+    const auto hard = size_at(codec, codec == compression::zstd ? 19 : range.max), easy = size_at(codec, 1);
+    EXPECT_LT(hard + easy / 30, easy);
+  }
 }
 
 TEST_F(a_producer, says_so_when_the_broker_lost_what_it_had_acknowledged) {

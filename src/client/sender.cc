@@ -23,6 +23,8 @@ constexpr std::chrono::seconds patience_for_topics{5};
 // message sets, in version 2 of the request.
 constexpr std::int16_t first_with_batches = 3, first_with_zstd = 7, last_with_names = 12;
 constexpr std::int16_t with_messages = 2;
+// So that a batch can be split again and again and its pieces keep their order.
+constexpr std::uint64_t orders_a_batch = std::uint64_t{1} << 20;
 // By this version and later ones a batch registers its partition for the transaction (KIP-890).
 constexpr std::int16_t first_that_registers = 12;
 
@@ -219,7 +221,9 @@ batch_ptr sender::next_batch(partition_queue& q, std::size_t room, bool first, s
     if (!b) return nullptr;
   }
   ++taken_;
-  b->order = next_order_++;
+  b->order = next_order_;
+  b->order_room = orders_a_batch;
+  next_order_ += orders_a_batch;
   const std::size_t uncompressed = b->builder.size();
   if (auto sealed = seal(*b, version); !sealed) {
     give_up(b, sealed.error().with_context(name_of(q)));
@@ -271,12 +275,21 @@ result<> sender::seal_for(producer_batch& b, std::int16_t version,
 // The leader may be of another version than the one before.
 result<> sender::seal_again(producer_batch& b, std::int16_t version) {
   if (b.as_messages == (version < first_with_batches)) return {};
+  return seal_with_its_sequence(b, version);
+}
+
+result<> sender::seal_with_its_sequence(producer_batch& b, std::int16_t version) {
   wire::batch_builder::seal_options options;
   options.producer_id = b.producer_id;
   options.producer_epoch = b.producer_epoch;
   options.base_sequence = b.base_sequence;
   options.transactional = transactions_ != nullptr;
   return seal_for(b, version, options);
+}
+
+// For the broker that the whole was sealed for.
+result<> sender::seal_as_before(producer_batch& b) {
+  return seal_with_its_sequence(b, b.as_messages ? with_messages : last_with_names);
 }
 
 result<> sender::seal(producer_batch& b, std::int16_t version) {

@@ -83,12 +83,16 @@ class sender {
   void measure_sending(const producer_batch& b, std::size_t uncompressed);
   producer_metrics::counted& measured_topic(const producer_batch& b);
   result<> seal_again(producer_batch& b, std::int16_t version);
+  result<> seal_with_its_sequence(producer_batch& b, std::int16_t version);
+  result<> seal_as_before(producer_batch& b);
   result<> seal_for(producer_batch& b, std::int16_t version, wire::batch_builder::seal_options options);
   void send(std::int32_t broker, std::vector<batch_ptr> batches);
   void answered(const std::shared_ptr<request>& r, result<incoming> in);
   void read_answer(const request& r, const wire::produce_response& response);
   void outcome(const batch_ptr& b, const wire::produce_response::partition_produce_response& answer);
   void retry(const batch_ptr& b, const error& why);
+  void put_in_order(const batch_ptr& b);
+  bool split(const batch_ptr& b);
   void sequence_gap(const batch_ptr& b, const error& why);
   void restart_sequences(partition_queue& q);
   void succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "client/sender.h"
@@ -107,6 +108,7 @@ void sender::outcome(const batch_ptr& b, const wire::produce_response::partition
   }
   if (code == error_code::out_of_order_sequence_number || code == error_code::unknown_producer_id)
     return sequence_gap(b, why);
+  if (code == error_code::message_too_large && split(b)) return;
   if (leader_may_have_moved(code)) cluster_.request_metadata();
   if (may_be_appended(code)) b->maybe_persisted = true;
   if (wire::retriable(code))
@@ -128,9 +130,7 @@ void sender::retry(const batch_ptr& b, const error& why) {
     return give_up(
         b, {errc::timeout, fmt::format("{}: not delivered within delivery.timeout.ms; the last attempt: {}",
                                        name_of(*b->queue), why.message())});
-  const auto place =
-      std::find_if(s.retry.begin(), s.retry.end(), [&](const auto& r) { return r->order > b->order; });
-  s.retry.insert(place, b);
+  put_in_order(b);
   backoff wait(settings_.connection.retry_backoff, settings_.connection.retry_backoff_max);
   for (int i = 0; i < std::min(s.failures, 10); ++i) wait.next(cluster_.random());
   s.not_before = now + wait.next(cluster_.random());
@@ -139,6 +139,59 @@ void sender::retry(const batch_ptr& b, const error& why) {
     s.not_before = std::min(s.not_before, now + pause_for_marks);
   ++s.failures;
   make_ready(*b->queue);
+}
+
+void sender::put_in_order(const batch_ptr& b) {
+  auto& waiting = b->queue->send.retry;
+  const auto place =
+      std::find_if(waiting.begin(), waiting.end(), [&](const auto& r) { return r->order > b->order; });
+  waiting.insert(place, b);
+}
+
+// A batch of several records that is larger than its topic allows goes in two halves (KIP-126), each as long
+// as it is still too large. They have the records' order, and the sequences that the batch had: to the broker
+// it is as if they had always been two.
+bool sender::split(const batch_ptr& b) {
+  const auto count = b->builder.record_count();
+  if (count < 2 || b->order_room < 2) return false;
+  const auto half = count / 2;
+  std::array<batch_ptr, 2> pieces;
+  {
+    const auto lock = hold();
+    for (auto& p : pieces) p = accumulator_.split_off(*b);
+    pieces[0]->reserved = b->reserved / 2;
+    pieces[1]->reserved = b->reserved - pieces[0]->reserved;
+    b->reserved = 0;
+  }
+  taken_ += pieces.size();
+  auto records = b->builder.records();
+  record_view r;
+  for (std::int32_t i = 0; i < count && records.next(r); ++i) pieces[i < half ? 0 : 1]->builder.append(r);
+  for (auto& c : b->callbacks)
+    pieces[c.index < half ? 0 : 1]->callbacks.push_back(
+        {c.index < half ? c.index : c.index - half, std::move(c.f)});
+  b->callbacks.clear();
+  auto sequence = b->base_sequence;
+  for (auto& p : pieces) {
+    p->as_messages = b->as_messages;
+    p->attempts = b->attempts;
+    p->maybe_persisted = b->maybe_persisted;
+    p->producer_id = b->producer_id;
+    p->producer_epoch = b->producer_epoch;
+    p->base_sequence = sequence;
+    p->order_room = b->order_room / 2;
+    p->order = b->order + (p == pieces[1] ? p->order_room : 0);
+    if (sequence >= 0) sequence = wire::add_sequence(sequence, p->builder.record_count());
+  }
+  metrics_.splits.record(1, cluster_.now());
+  settle(b, true);
+  for (const auto& p : pieces) {
+    if (auto sealed = seal_as_before(*p); sealed)
+      put_in_order(p);
+    else
+      give_up(p, sealed.error().with_context(name_of(*p->queue)));
+  }
+  return true;
 }
 
 // The broker misses a sequence before this batch's. If an earlier batch is still to be sent again, that
@@ -232,6 +285,9 @@ void sender::restart_sequences(partition_queue& q) {
 void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp) {
   b->queue->send.failures = 0;
   b->queue->send.established = true;
+  const auto took = std::chrono::duration<double, std::milli>(cluster_.now() - b->created).count();
+  metrics_.delivery.record(took, cluster_.now());
+  metrics_.deliveries.record(took, cluster_.now());
   const auto records = b->builder.record_count();
   counters_.acknowledged += static_cast<std::uint64_t>(records);
   ++counters_.batches;

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -92,6 +94,62 @@ class sensor {
   std::array<one_window, 2> windows_{};
   double total_ = 0;
   std::uint64_t times_ = 0;
+};
+
+/// Milliseconds, so that percentiles can be told: counted in 8 classes for each doubling, within 7 % of the
+/// truth, from a microsecond up. The same windows.
+class distribution {
+ public:
+  struct view {
+    std::array<std::uint32_t, 304> counts{};
+
+    /// What the fraction `q` of all measurements stay below; NaN when there are none.
+    double quantile(double q) const noexcept {
+      std::uint64_t all = 0;
+      for (const auto n : counts) all += n;
+      if (all == 0) return std::numeric_limits<double>::quiet_NaN();
+      auto left =
+          std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(q * static_cast<double>(all))));
+      std::size_t i = 0;
+      while ((left -= counts[i]) > 0) ++i;
+      return static_cast<double>(upper_end(i)) / 1000;
+    }
+    view& operator+=(const view& o) noexcept {
+      for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += o.counts[i];
+      return *this;
+    }
+  };
+
+  void record(double ms, io::instant now) noexcept {
+    if (begun_ == io::instant{} || now - begun_ >= sensor::window) {
+      windows_[1] = now - begun_ < 2 * sensor::window ? windows_[0] : view{};
+      windows_[0] = {};
+      begun_ = now;
+    }
+    constexpr double longest = 1e12;  // microseconds: eleven days
+    ++windows_[0].counts[class_of(static_cast<std::uint64_t>(std::clamp(ms * 1000, 0.0, longest)))];
+  }
+  view at(io::instant now) const noexcept {
+    if (begun_ == io::instant{} || now - begun_ >= 2 * sensor::window) return {};
+    auto both = windows_[0];
+    return both += windows_[1];
+  }
+
+ private:
+  static constexpr unsigned classes = 8;
+  static constexpr std::size_t class_of(std::uint64_t us) noexcept {
+    if (us < classes) return us;
+    const auto shift = static_cast<unsigned>(std::bit_width(us)) - 4;
+    return classes + shift * classes + ((us >> shift) & (classes - 1));
+  }
+  static constexpr std::uint64_t upper_end(std::size_t i) noexcept {
+    if (i < classes) return i;
+    const auto shift = (i - classes) / classes;
+    return ((classes + (i - classes) % classes + 1) << shift) - 1;
+  }
+
+  std::array<view, 2> windows_{};
+  io::instant begun_{};
 };
 
 }  // namespace penstock::client

@@ -67,6 +67,14 @@ result<bytes_view> batch_builder::seal_as_messages(compression codec, int level)
   return compressed_.view();
 }
 
+record_cursor batch_builder::records() const noexcept {
+  batch_header h;
+  h.base_offset = base_offset_;
+  h.base_timestamp = base_timestamp_;
+  h.record_count = count_;
+  return {h, buffer_.view().substr(batch_overhead)};
+}
+
 std::span<char> batch_builder::sealed() noexcept {
   scratch_buffer& holds_it = sealed_compressed_ ? compressed_ : buffer_;
   return {holds_it.data(), holds_it.size()};

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "wire/record_batch.h"
+#include "wire/record_cursor.h"
 #include "wire/record_writer.h"
 #include "wire/scratch_buffer.h"
 
@@ -93,6 +94,8 @@ class batch_builder {
   /// The same as messages v1, for brokers before Kafka 0.11 (message_set.h): no producer id, no headers.
   /// Errors: those of write_messages().
   result<bytes_view> seal_as_messages(compression codec, int level);
+  /// What was appended so far, to walk through; valid until the next append() or reset().
+  record_cursor records() const noexcept;
   /// The bytes of the last seal(), to change in place (set_producer()).
   std::span<char> sealed() noexcept;
 
