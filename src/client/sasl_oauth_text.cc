@@ -108,7 +108,8 @@ std::optional<std::int64_t> jwt_expiry_ms(std::string_view token) {
   double seconds = 0;
   if (!claims || (*claims)["exp"].get_double().get(seconds) != simdjson::SUCCESS) return std::nullopt;
   if (!(seconds > 0) || seconds > 1e11) return std::nullopt;  // past the year 5000
-  return static_cast<std::int64_t>(seconds * 1000);
+  constexpr double longest = 9e9;                             // 2255: std::chrono's nanoseconds end in 2262
+  return static_cast<std::int64_t>(std::min(seconds, longest) * 1000);
 }
 
 std::string jwt_subject(std::string_view token) {

@@ -190,6 +190,7 @@ TEST(oauth, speaks_as_the_rfc_wants) {
 TEST(oauth, reads_when_a_token_expires) {
   EXPECT_EQ(jwt_expiry_ms(jwt(R"({"exp":1700000000,"sub":"me"})")), 1'700'000'000'000);
   EXPECT_EQ(jwt_expiry_ms(jwt(R"({"exp":1700000000.5})")), 1'700'000'000'500);
+  EXPECT_EQ(jwt_expiry_ms(jwt(R"({"exp":9700000000})")), 9'000'000'000'000);  // later than the clock can tell
   EXPECT_EQ(jwt_subject(jwt(R"({"exp":1,"sub":"me"})")), "me");
   for (const auto& odd : {jwt("{}"), jwt(R"({"exp":"x"})"), jwt(R"({"exp":-1})"), jwt(R"({"exp":1e300})"),
                           jwt("[1]"), jwt("{"), std::string("a.b"), std::string("a.*.c"), std::string()})
