@@ -14,6 +14,7 @@
 #include "io/clock.h"
 #include "output.h"
 #include "record_format.h"
+#include "wire/error_code.h"
 
 namespace penstock::tools {
 namespace {
@@ -51,7 +52,10 @@ class printing {
   bool print_batch(const kafka::record_batch& batch);
   bool has_enough() const { return options_.count && printed_ >= *options_.count; }
   bool reached_the_end() const;
+  std::vector<kafka::partition_offset> uncommitted() const;
   result<> commit();
+  void begin_to_commit();
+  void forget(const std::vector<kafka::topic_partition>& partitions);
 
   const options& options_;
   kafka::consumer& consumer_;
@@ -59,6 +63,8 @@ class printing {
   output out_;
   std::int64_t printed_ = 0;
   std::map<kafka::topic_partition, std::int64_t> next_;  ///< of a group: behind the last record printed
+  bool committing_ = false;
+  std::optional<error> failure_;                                       ///< of a commit, for good
   std::vector<std::pair<kafka::topic_partition, std::int64_t>> ends_;  ///< with until_end: where to stop
 };
 
@@ -67,7 +73,13 @@ result<> printing::begin() {
   auto partitions = consumer_.partitions_of(options_.topic);
   if (!partitions) return fail(partitions.error());
   if (!options_.group.empty()) {
-    return consumer_.subscribe({options_.topic}, {.revoked = [this](const auto&) { (void)commit(); }});
+    return consumer_.subscribe({options_.topic},
+                               {.revoked =
+                                    [this](const auto& partitions) {
+                                      (void)commit();
+                                      forget(partitions);
+                                    },
+                                .lost = [this](const auto& partitions) { forget(partitions); }});
   }
   if (options_.partition) {
     const kafka::topic_partition wanted{options_.topic, *options_.partition};
@@ -112,12 +124,49 @@ bool printing::reached_the_end() const {
   });
 }
 
-result<> printing::commit() {
-  if (next_.empty()) return {};
+std::vector<kafka::partition_offset> printing::uncommitted() const {
   std::vector<kafka::partition_offset> offsets;
   for (const auto& [tp, next] : next_) offsets.push_back({tp, {.offset = next}});
-  next_.clear();
-  return consumer_.commit_sync(offsets);
+  return offsets;
+}
+
+// What others read from now on is theirs to commit.
+void printing::forget(const std::vector<kafka::topic_partition>& partitions) {
+  for (const auto& tp : partitions) next_.erase(tp);
+}
+
+result<> printing::commit() {
+  if (next_.empty()) return {};
+  const auto done = consumer_.commit_sync(uncommitted());
+  if (done) next_.clear();
+  return done;
+}
+
+/// Whether a commit that failed is made up for by a later one, or by whoever has the partitions now.
+bool passes(const error& why) {
+  switch (static_cast<wire::error_code>(why.kafka_code())) {
+    case wire::error_code::illegal_generation:
+    case wire::error_code::unknown_member_id:
+    case wire::error_code::rebalance_in_progress:
+    case wire::error_code::stale_member_epoch:
+    case wire::error_code::fenced_member_epoch: return true;
+    default: return why.retriable();
+  }
+}
+
+// Brokers may be away for long: printing goes on, or waits for them, and so does this.
+void printing::begin_to_commit() {
+  if (next_.empty() || committing_) return;
+  committing_ = true;
+  auto offsets = uncommitted();
+  consumer_.commit_async(offsets, [this, offsets](const result<>& done) {
+    committing_ = false;
+    if (!done && !passes(done.error())) failure_ = done.error();
+    if (!done) return;
+    for (const auto& o : offsets)
+      if (const auto it = next_.find(o.partition); it != next_.end() && it->second == o.position.offset)
+        next_.erase(it);
+  });
 }
 
 result<> printing::run(const interruption& stop) {
@@ -137,9 +186,10 @@ result<> printing::run(const interruption& stop) {
     }
     reader = reader && out_.flush();
     if (const auto now = clock.now(); now - committed >= commit_interval) {
-      if (const auto done = commit(); !done) return done;
+      begin_to_commit();
       committed = now;
     }
+    if (failure_) return fail(*failure_);
   }
   return commit();
 }

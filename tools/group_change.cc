@@ -72,8 +72,8 @@ result<> reset_offsets(kafka::admin& admin, const options& o) {
   if (!first) return fail(first.error());
   const auto end = admin.list_offsets(*partitions, kafka::latest_offset);
   if (!end) return fail(end.error());
-  auto found = by_time || by_name ? admin.list_offsets(*partitions, at)
-                                  : result<std::vector<std::int64_t>>(std::vector(partitions->size(), at));
+  result<std::vector<std::int64_t>> found(std::vector(partitions->size(), at));
+  if (by_time || by_name) found = admin.list_offsets(*partitions, at);
   if (!found) return fail(found.error());
   std::vector<kafka::partition_offset> offsets;
   std::string out;

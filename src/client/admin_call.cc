@@ -188,11 +188,16 @@ result<> metadata_ask::encode(wire::writer& w, std::int16_t version) const {
   return r.encode(w, version);
 }
 
+// A broker that has not heard from the controller yet knows of nothing, itself included.
+static error_code code_of_metadata(const wire::metadata_response& r) {
+  return r.error_code == 0 && r.brokers.empty() ? error_code::leader_not_available : top_code(r);
+}
+
 void ask_metadata(cluster& c, metadata_ask ask, io::instant deadline,
                   done_with<wire::metadata_response> done) {
   auto what = ask.topics && !ask.topics->empty() ? "topic '" + ask.topics->front() + "'" : "cluster";
   admin_call<wire::metadata_response>(
-      c, {.what = std::move(what), .deadline = deadline}, std::move(ask), &top_code<wire::metadata_response>,
+      c, {.what = std::move(what), .deadline = deadline}, std::move(ask), &code_of_metadata,
       [&c, done = std::move(done)](result<wire::metadata_response> r) mutable {
         if (r)
           for (const auto& b : r->brokers)

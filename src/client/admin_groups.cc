@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "client/admin_client.h"
+#include "client/offsets.h"
 #include "wire/messages/consumer_group_describe.h"
 #include "wire/messages/consumer_protocol.h"
 #include "wire/messages/delete_groups.h"
@@ -251,20 +252,9 @@ void admin_client::remove_members(std::string group_id, std::vector<kafka::membe
 
 void admin_client::alter_group_offsets(std::string group_id, std::vector<kafka::partition_offset> offsets,
                                        done_with<each<>> done) {
-  wire::offset_commit_request request;
-  request.group_id = group_id;
-  request.generation_id_or_member_epoch = -1;
-  std::map<std::string, std::vector<wire::offset_commit_request::offset_commit_request_partition>> topics;
   std::vector<topic_partition> partitions;
-  for (auto& o : offsets) {
-    partitions.push_back(o.partition);
-    auto& p = topics[o.partition.topic].emplace_back();
-    p.partition_index = o.partition.partition;
-    p.committed_offset = o.position.offset;
-    p.committed_leader_epoch = o.position.leader_epoch;
-    p.committed_metadata = std::move(o.position.metadata);
-  }
-  for (auto& [topic, list] : topics) request.topics.push_back({topic, {}, std::move(list)});
+  for (const auto& o : offsets) partitions.push_back(o.partition);
+  auto request = commit_request({.group_id = group_id}, std::move(offsets));
   // Version 2 keeps offsets in Kafka; 9 is the last with topic names.
   auto how = plan(route::group(group_id), title(group_id), 2);
   how.options.max_version = 9;

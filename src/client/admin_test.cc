@@ -171,6 +171,31 @@ TEST_F(an_admin, makes_no_topic_by_asking_for_it) {
   EXPECT_EQ(seen->at(1).error().kind(), errc::not_found);
 }
 
+// A broker with ZooKeeper that has just started knows of nothing until its controller tells it.
+TEST_F(an_admin, does_not_believe_a_broker_that_knows_of_no_brokers) {
+  kafka.limit(api_key::describe_topic_partitions, -1, -1);
+  kafka.script(2, api_key::metadata, [](const seen_request& r) {
+    wire::metadata_response a;
+    auto& t = a.topics.emplace_back();
+    t.name = "t";
+    t.error_code = code(error_code::unknown_topic_or_partition);
+    return reaction::with(a, r.header.version);
+  });
+  auto seen =
+      run<each<kafka::topic_info>>([&](auto done) { admin->describe_topics({"t"}, std::move(done)); });
+  ASSERT_TRUE(seen) << seen.error().message();
+  EXPECT_TRUE(seen->at(0));
+}
+
+TEST_F(an_admin, says_that_an_old_broker_has_no_numbers_of_its_own_for_topics) {
+  kafka.limit(api_key::create_topics, 0, 3);
+  auto made = run<each<>>([&](auto done) { admin->create_topics({{.name = "a"}}, false, std::move(done)); });
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind(), errc::unsupported);
+  EXPECT_THAT(made.error().message(), HasSubstr("say the numbers instead"));
+  EXPECT_THAT(made.error().message(), HasSubstr("which came with Kafka 2.4"));
+}
+
 TEST_F(an_admin, asks_older_brokers_for_metadata_instead) {
   kafka.limit(api_key::describe_topic_partitions, -1, -1);
   kafka.limit(api_key::describe_cluster, -1, -1);

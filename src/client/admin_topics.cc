@@ -157,8 +157,11 @@ void admin_client::create_topics(std::vector<kafka::new_topic> topics, bool vali
       wanted.assignments.push_back({static_cast<std::int32_t>(p), t.assignment[p]});
     for (const auto& [name, value] : t.configs) wanted.configs.push_back({name, value});
   }
+  const char* what = min_version == 4 ? "create topics with the broker's own number of partitions or copies "
+                                        "(say the numbers instead)"
+                                      : "create topics";
   admin_call<wire::create_topics_response>(
-      cluster_, plan(route::controller(), "create topics", min_version), std::move(request), &code_of_create,
+      cluster_, plan(route::controller(), what, min_version), std::move(request), &code_of_create,
       [names = std::move(names), done = std::move(done)](result<wire::create_topics_response> r) mutable {
         if (!r) return done(fail(r.error()));
         std::map<std::string, result<>> found;

@@ -14,6 +14,8 @@ namespace {
 
 // Bootstrap addresses are brokers with numbers below this until metadata tells who they are.
 constexpr std::int32_t first_bootstrap_id = -1000;
+// Of Metadata: before it, whoever asks for a topic that is not there may make it.
+constexpr std::int16_t first_version_that_makes_none = 4;
 
 /// Whether a broker does not let us in, or we do not trust it.
 bool is_refusal(const error& why) {
@@ -256,6 +258,14 @@ std::int16_t cluster::feature_level(std::string_view feature) const {
   return it == features_.end() || features_epoch_ < 0 ? std::int16_t{0} : it->second;
 }
 
+// Only those brokers offer what their controller tells them by.
+bool cluster::has_zookeeper() const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& n) {
+    constexpr auto update_metadata = static_cast<wire::api_key>(6);
+    return n.second->connection && n.second->connection->pick_version(update_metadata, 0, 0x7fff) >= 0;
+  });
+}
+
 void cluster::lost(node& n, const error& why) {
   if (is_refusal(why)) refusal_ = why;
   (n.connection ? metrics_.closed : metrics_.failed).record(1, now());
@@ -372,16 +382,20 @@ void cluster::refresh_metadata() {
   out.min_version = 1;  // in version 0 an empty list asks for every topic
   out.max_version = wire::metadata_request::max_version;
   out.encode = [request = std::move(request), create](wire::writer& w, std::int16_t version) mutable {
-    request.allow_auto_topic_creation = create || version < 4;
+    request.allow_auto_topic_creation = create || version < first_version_that_makes_none;
+    // Who asks such a broker for a topic makes it; who must not asks for all there are.
+    if (version < first_version_that_makes_none && !create && request.topics && !request.topics->empty())
+      request.topics.reset();
     return request.encode(w, version);
   };
-  out.done = [this, all, alive = std::weak_ptr<void>(alive_)](result<incoming> in) {
+  out.done = [this, all, create, alive = std::weak_ptr<void>(alive_)](result<incoming> in) {
     if (alive.expired()) return;
     if (!in) return metadata_arrived(fail(std::move(in.error())));
     wire::metadata_response response;
     if (auto decoded = response.decode(in->body, in->version); !decoded)
       return metadata_arrived(fail(decoded.error().with_context(in->from)));
-    if (all && response.error_code == 0) name_missing_topics(response);
+    const bool of_all = all || (in->version < first_version_that_makes_none && !create);
+    if (of_all && response.error_code == 0 && !response.brokers.empty()) name_missing_topics(response);
     metadata_arrived(std::move(response));
   };
   send(any_broker, channel::general, std::move(out));
@@ -411,6 +425,10 @@ void cluster::metadata_arrived(result<wire::metadata_response> response) {
   last_refresh_ = now();
   if (response && response->error_code != 0)
     response = fail(wire::make_error(response->error_code, "metadata"));
+  // A broker that has just started and has not heard from the controller yet: it knows of nothing, itself
+  // included, and what it says of topics means nothing.
+  if (response && response->brokers.empty())
+    response = fail(errc::closed, "the broker asked for metadata names no brokers yet", recovery::retriable);
   if (!response) {
     schedule_metadata();
     return notify_metadata(fail(response.error()));

@@ -134,6 +134,9 @@ class cluster {
   /// The level of a feature of the whole cluster (KIP-584), as the brokers that this loop is connected to
   /// told last; 0: not finalized, or not known to them.
   std::int16_t feature_level(std::string_view feature) const;
+  /// Whether a broker that answers keeps its cluster in ZooKeeper: then it learns of topics from the
+  /// controller, a while after it has begun to answer.
+  bool has_zookeeper() const;
   /// Takes note of a broker that an answer named (a group's coordinator).
   void learn_broker(std::int32_t id, io::endpoint at) { metadata_.learn_broker(id, std::move(at)); }
 

@@ -127,6 +127,7 @@ void consumer::impl::commit_before_revocation(const std::vector<partition_offset
 }
 
 result<> consumer::impl::commit(const std::vector<partition_offset>& offsets, io::instant until) {
+  while (!commits.empty() && loop.time().now() < until) loop.run_some_until(until);
   for (;;) {
     const auto who = committer();
     auto done = client::wait_for<void>(loop, until + std::chrono::seconds(1), "commit", [&](auto f) {
@@ -170,13 +171,21 @@ void consumer::impl::commit_async(const std::vector<partition_offset>& offsets,
     if (done) done(possible);
     return;
   }
-  client::commit_offsets(
-      *cluster, committer(), offsets, deadline(),
-      [this, offsets, done = std::move(done), guard = std::weak_ptr<void>(alive)](result<> r) {
-        if (guard.expired()) return;
-        if (r) committed(offsets);
-        if (done) finished_commits.emplace_back(done, std::move(r));
-      });
+  commits.push_back({offsets, std::move(done)});
+  if (commits.size() == 1) begin_commit();
+}
+
+// One after the other: a commit that is tried again must not undo one that was asked for after it.
+void consumer::impl::begin_commit() {
+  client::commit_offsets(*cluster, committer(), commits.front().offsets, deadline(),
+                         [this, guard = std::weak_ptr<void>(alive)](result<> r) {
+                           if (guard.expired()) return;
+                           auto ended = std::move(commits.front());
+                           commits.pop_front();
+                           if (r) committed(ended.offsets);
+                           if (ended.done) finished_commits.emplace_back(std::move(ended.done), std::move(r));
+                           if (!commits.empty()) begin_commit();
+                         });
 }
 
 void consumer::impl::finish_commits() {
@@ -192,7 +201,7 @@ void consumer::impl::auto_commit() {
   const auto now = loop.time().now();
   if (!commits_by_itself() || now < next_auto_commit) return;
   if (next_auto_commit != io::instant{}) {
-    if (const auto offsets = uncommitted(); !offsets.empty()) commit_async(offsets, {});
+    if (const auto offsets = uncommitted(); !offsets.empty() && commits.empty()) commit_async(offsets, {});
   }
   next_auto_commit = now + settings.auto_commit_interval;
 }

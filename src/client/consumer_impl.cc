@@ -102,17 +102,19 @@ void consumer::impl::look_up_committed() {
                           [this, asked, guard = std::weak_ptr<void>(alive)](auto offsets) {
                             if (guard.expired()) return;
                             looking_up = false;
-                            if (!offsets) {
-                              errors.push_back(offsets.error());
-                              if (!offsets.error().retriable())
-                                for (const auto& tp : asked)
-                                  if (const auto it = assigned.find(tp); it != assigned.end())
-                                    it->second.wanted.reset();
-                            } else {
+                            if (offsets)
                               for (const auto& o : *offsets) start_at(o.partition, o.position);
-                            }
+                            else if (!offsets.error().retriable())
+                              no_position(asked, offsets.error());
                             look_up_committed();  // for what was assigned meanwhile, or once more
                           });
+}
+
+// A failure that passes is no matter for the application: the lookup goes on, however long brokers are away.
+void consumer::impl::no_position(const std::vector<topic_partition>& of, const error& why) {
+  errors.push_back(why);
+  for (const auto& tp : of)
+    if (const auto it = assigned.find(tp); it != assigned.end()) it->second.wanted.reset();
 }
 
 // Begins at the committed offset, or where auto.offset.reset says if there is none.
@@ -142,16 +144,30 @@ result<std::vector<std::int64_t>> consumer::impl::list_offsets(const std::vector
   std::vector<client::offset_query> queries;
   for (const auto& tp : partitions) queries.push_back({tp, at});
   const auto until = deadline();
-  return client::wait_for<std::vector<std::int64_t>>(
+  auto found = client::wait_for<std::vector<result<std::int64_t>>>(
       loop, until + std::chrono::seconds(1), "offsets", [&](auto done) {
         client::list_offsets(*cluster, std::move(queries), settings.isolation_level, until, std::move(done));
       });
+  if (!found) return fail(found.error());
+  std::vector<std::int64_t> all;
+  for (const auto& one : *found) {
+    if (!one) return fail(one.error());
+    all.push_back(*one);
+  }
+  return all;
+}
+
+// How long a topic has to be denied until it is not there: it may be about to be made. And brokers with
+// ZooKeeper deny every topic for a moment after their start, until the controller has told them.
+std::chrono::milliseconds consumer::impl::patience_for_topics() const {
+  if (settings.allow_auto_create_topics) return std::chrono::seconds(5);
+  return std::chrono::milliseconds(cluster->has_zookeeper() ? 1500 : 0);
 }
 
 result<std::vector<topic_partition>> consumer::impl::partitions_of(const std::string& topic) {
   if (auto open = check_open(); !open) return fail(open.error());
   const auto until = deadline();
-  const auto patient_until = loop.time().now() + std::chrono::seconds(5);
+  auto denied_since = io::instant::max();  // not denied
   cluster->watch_topic(topic, settings.allow_auto_create_topics);
   for (;;) {
     const auto* t = cluster->metadata().find(topic);
@@ -163,8 +179,11 @@ result<std::vector<topic_partition>> consumer::impl::partitions_of(const std::st
     }
     if (t != nullptr && t->error != wire::error_code::none && !wire::retriable(t->error))
       return fail(wire::make_error(t->error, fmt::format("topic '{}'", topic)));
-    const bool unknown = t != nullptr && t->error == wire::error_code::unknown_topic_or_partition;
-    if (unknown && (!settings.allow_auto_create_topics || loop.time().now() >= patient_until))
+    if (t == nullptr || t->error != wire::error_code::unknown_topic_or_partition)
+      denied_since = io::instant::max();
+    else if (denied_since == io::instant::max())
+      denied_since = loop.time().now();
+    if (denied_since != io::instant::max() && loop.time().now() - denied_since >= patience_for_topics())
       return fail(errc::not_found, fmt::format("topic '{}' does not exist", topic));
     if (cluster->refusal()) return fail(*cluster->refusal());
     if (loop.time().now() >= until)
@@ -215,6 +234,14 @@ result<> consumer::impl::poll(std::chrono::milliseconds timeout) {
     if (*taken > 0 || woken.exchange(false) || loop.time().now() >= until) return {};
     loop.run_some_until(until);
   }
+}
+
+// A courtesy that the application does not wait for very long.
+void consumer::impl::close_fetch_sessions(io::instant until) {
+  until = std::min(until, loop.time().now() + std::chrono::milliseconds(500));
+  const auto closed_all = std::make_shared<bool>(false);
+  fetcher->close_sessions([closed_all] { *closed_all = true; });
+  while (!*closed_all && loop.time().now() < until) loop.run_some_until(until);
 }
 
 result<std::vector<record>> consumer::impl::own_records(std::size_t max_records) {

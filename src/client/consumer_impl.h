@@ -41,6 +41,8 @@ struct consumer::impl {
   void drop_partitions();
   void drop_partitions(const std::vector<topic_partition>& partitions);
   void look_up_committed();
+  void no_position(const std::vector<topic_partition>& of, const error& why);
+  std::chrono::milliseconds patience_for_topics() const;
   void start_at(const topic_partition& tp, const offset_and_metadata& committed);
   result<std::vector<std::int64_t>> list_offsets(const std::vector<topic_partition>& partitions,
                                                  std::int64_t at);
@@ -61,6 +63,7 @@ struct consumer::impl {
   bool commits_by_itself() const { return settings.enable_auto_commit && !settings.group_id.empty(); }
   void auto_commit();
   void commit_async(const std::vector<partition_offset>& offsets, std::function<void(const result<>&)> done);
+  void begin_commit();
   void committed(const std::vector<partition_offset>& offsets);
   std::vector<partition_offset> positions() const;
   std::vector<partition_offset> uncommitted() const;
@@ -69,6 +72,8 @@ struct consumer::impl {
   result<> poll(std::chrono::milliseconds timeout);
   result<std::vector<record>> own_records(std::size_t max_records);
   void handed_out(const topic_partition& tp, std::int64_t next_offset, std::int32_t leader_epoch);
+
+  void close_fetch_sessions(io::instant until);
 
   result<> check_open() const;
   /// For calls that must not come from a rebalance callback.
@@ -95,6 +100,12 @@ struct consumer::impl {
   std::optional<penstock::error> group_failure;
   const bool cooperative = client::all_cooperative(client::assignors_of(settings));
   bool in_callback = false;
+  /// Those of commit_async, the first of which is under way.
+  struct asked_commit {
+    std::vector<partition_offset> offsets;
+    std::function<void(const result<>&)> done;
+  };
+  std::deque<asked_commit> commits;
   /// Outcomes of commit_async, told by the next poll or commit: never from within the loop, where the
   /// application could not call the consumer.
   std::deque<std::pair<std::function<void(const result<>&)>, result<>>> finished_commits;

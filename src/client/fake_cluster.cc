@@ -454,7 +454,10 @@ std::string fake_cluster::name_of(const wire::uuid& id) const {
 // Completes a request by what its session knows already.
 wire::error_code fake_cluster::open_session(seen_request& r) {
   auto ask = r.as<wire::fetch_request>();
-  if (ask.session_epoch < 0) return error_code::none;
+  if (ask.session_epoch < 0) {
+    fetch_sessions_.erase(ask.session_id);
+    return error_code::none;
+  }
   if (ask.session_epoch == 0) {
     fetch_sessions_.erase(ask.session_id);
     ask.session_id = next_session_++;

@@ -122,6 +122,7 @@ class fake_cluster {
   /// Whether brokers keep fetch sessions, and forgetting those that there are.
   bool fetch_sessions = false;
   void forget_fetch_sessions() { fetch_sessions_.clear(); }
+  std::size_t kept_fetch_sessions() const { return fetch_sessions_.size(); }
 
   /// The next request of this kind (to any broker) meets `f`; scripts of a kind are used up in their order.
   void script(wire::api_key key, std::function<reaction(const seen_request&)> f) {

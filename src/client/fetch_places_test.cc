@@ -122,6 +122,25 @@ TEST_F(a_reader, tells_a_broker_with_sessions_only_what_changed) {
   EXPECT_THAT(seen.back().forgotten_topics_data[0].partitions, ::testing::UnorderedElementsAre(1, 3));
 }
 
+TEST_F(a_reader, closes_its_sessions) {
+  kafka.fetch_sessions = true;
+  for (std::int32_t p = 0; p < 2; ++p) kafka.append("t", p, {"a"});
+  kafka.move_leader("t", 1, 1);
+  start();
+  f->assign({"t", 0}, 0);
+  f->assign({"t", 1}, 0);
+  ASSERT_TRUE(read(2));
+  EXPECT_EQ(kafka.kept_fetch_sessions(), 2u);  // one a broker, and fetches that wait at both
+  f->remove({"t", 0});
+  f->remove({"t", 1});
+  bool done = false;
+  f->close_sessions([&] { done = true; });
+  ASSERT_TRUE(run_until(loop, [&] { return done; }));
+  EXPECT_EQ(kafka.kept_fetch_sessions(), 0u);
+  f->close_sessions([&] { done = false; });  // nothing is left to say
+  EXPECT_FALSE(done);
+}
+
 TEST_F(a_reader, begins_a_new_session_when_the_broker_forgot_the_old_one) {
   kafka.fetch_sessions = true;
   kafka.append("t", 0, {"a"});

@@ -72,6 +72,17 @@ void fetch_session::answered(const wire::fetch_response& response) {
   epoch_ = epoch_ == std::numeric_limits<std::int32_t>::max() ? 1 : epoch_ + 1;
 }
 
+bool fetch_session::close(wire::fetch_request& request) {
+  constexpr std::int32_t last_epoch = -1;
+  if (id_ == 0) return false;
+  request.session_id = id_;
+  request.session_epoch = last_epoch;
+  request.max_wait_ms = 0;
+  request.min_bytes = 0;
+  reset(true);
+  return true;
+}
+
 void fetch_session::reset(bool broker_forgot_it) {
   if (broker_forgot_it) id_ = 0;  // otherwise the next request closes it
   epoch_ = 0;

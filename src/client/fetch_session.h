@@ -36,6 +36,9 @@ class fetch_session {
   /// After an answer that did not come, or that the broker refused: the next request begins a new session.
   void reset(bool broker_forgot_it = false);
 
+  /// Makes `request` the last of the session, if there is one: it lets go of what the broker keeps for it.
+  bool close(wire::fetch_request& request);
+
   std::int32_t id() const noexcept { return id_; }
 
  private:

@@ -241,4 +241,24 @@ void fetcher::send_fetch(std::int32_t broker, std::vector<partition_ptr> partiti
   cluster_.send(broker, channel::fetch, std::move(out));
 }
 
+// Brokers keep few sessions: one that is over should make room for others' (KIP-227). A fetch that waits at
+// the broker would hold the request up on its own connection.
+void fetcher::close_sessions(unique_function<void()> done) {
+  const auto left = std::make_shared<std::pair<int, unique_function<void()>>>(1, std::move(done));
+  const auto one_less = [left] {
+    if (--left->first == 0) left->second();
+  };
+  for (auto& [broker, session] : sessions_) {
+    const auto by = outstanding_.contains(broker) && cluster_.is_ready(broker, channel::general)
+                        ? channel::general
+                        : channel::fetch;
+    wire::fetch_request last;
+    if (!cluster_.is_ready(broker, by) || !session.close(last)) continue;
+    ++left->first;
+    cluster_.call<wire::fetch_response>(broker, std::move(last), {.channel = by},
+                                        [one_less](const auto&) { one_less(); });
+  }
+  one_less();
+}
+
 }  // namespace penstock::client

@@ -111,6 +111,9 @@ class fetcher {
   std::size_t buffered_bytes() const noexcept { return buffered_; }
   std::vector<kafka::topic_partition> assignment() const;
 
+  /// Before the end: lets the brokers forget what they keep for this reader. `done` when they have answered.
+  void close_sessions(unique_function<void()> done);
+
  private:
   struct partition;
   struct place;
@@ -122,7 +125,7 @@ class fetcher {
   void run();
   partition_ptr find_or_add(const kafka::topic_partition& tp, std::int64_t tag);
   void look_up_offsets();
-  void offsets_arrived(const request& asked, result<std::vector<std::int64_t>> offsets);
+  void offsets_arrived(const request& asked, std::vector<result<std::int64_t>> offsets);
   void send_fetches();
   bool may_fetch(partition& p);
   std::int32_t source_of(partition& p, const partition_metadata& leader);

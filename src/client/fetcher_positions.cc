@@ -42,20 +42,21 @@ void fetcher::look_up_offsets() {
                });
 }
 
-void fetcher::offsets_arrived(const request& asked, result<std::vector<std::int64_t>> offsets) {
+void fetcher::offsets_arrived(const request& asked, std::vector<result<std::int64_t>> offsets) {
   looking_up_ = false;
   for (std::size_t i = 0; i < asked.entries.size(); ++i) {
     auto& p = *asked.entries[i].p;
     if (p.epoch != asked.entries[i].epoch) continue;
-    if (offsets && (*offsets)[i] < 0 && p.wanted >= 0) {
+    const auto& found = offsets[i];
+    if (found && *found < 0 && p.wanted >= 0) {
       p.wanted = kafka::latest_offset;  // nothing is that young
-    } else if (offsets) {
+    } else if (found) {
       p.wanted = kafka::no_offset;
-      p.next_fetch = p.position = (*offsets)[i];
-    } else if (offsets.error().retriable()) {
+      p.next_fetch = p.position = *found;
+    } else if (found.error().retriable()) {
       wait(p);
     } else {
-      stop(p, offsets.error());
+      stop(p, found.error());
     }
   }
   run();

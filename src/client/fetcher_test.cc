@@ -2,11 +2,14 @@
 #include "client/fetcher.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "client/fake_cluster.h"
 #include "client/offsets.h"
 #include "wire/batch_builder.h"
+#include "wire/messages/list_offsets.h"
+#include "wire/messages/metadata.h"
 
 namespace penstock::client {
 namespace {
@@ -324,7 +327,7 @@ TEST_F(a_fetcher, and_list_offsets_find_the_leaders) {
   fill(0, 10);
   fill(1, 20);
   kafka.partition("t", 0).log_start = 3;
-  std::optional<result<std::vector<std::int64_t>>> found;
+  std::vector<result<std::int64_t>> found;
   list_offsets(*c,
                {{{"t", 1}, kafka::latest_offset},
                 {{"t", 0}, kafka::earliest_offset},
@@ -332,9 +335,83 @@ TEST_F(a_fetcher, and_list_offsets_find_the_leaders) {
                kafka::isolation_level::read_uncommitted, loop.time().now() + 5s,
                [&](auto r) { found = std::move(r); });
   kafka.script(api_key::list_offsets, [](const seen_request&) { return reaction{reaction::kind::cut, {}}; });
-  ASSERT_TRUE(run_until(loop, [&] { return found.has_value(); }));
-  ASSERT_TRUE(*found) << found->error().message();
-  EXPECT_EQ(**found, (std::vector<std::int64_t>{20, 3, 10}));
+  ASSERT_TRUE(run_until(loop, [&] { return !found.empty(); }));
+  std::vector<std::int64_t> offsets_found;
+  for (const auto& one : found) offsets_found.push_back(one.value());
+  EXPECT_EQ(offsets_found, (std::vector<std::int64_t>{20, 3, 10}));
+}
+
+TEST_F(a_fetcher, and_list_offsets_do_not_let_one_partition_spoil_the_others) {
+  kafka.add_topic("u", 1);
+  start();
+  fill(0, 10);
+  kafka.partition("u", 0).leader = -1;  // of which nobody has the records any more
+  // A leader that refuses one of its partitions, for good.
+  kafka.always(api_key::list_offsets, [&](const seen_request& r) {
+    const auto ask = r.as<wire::list_offsets_request>();
+    wire::list_offsets_response a;
+    for (const auto& t : ask.topics) {
+      auto& topic = a.topics.emplace_back();
+      topic.name = t.name;
+      for (const auto& p : t.partitions) {
+        auto& out = topic.partitions.emplace_back();
+        out.partition_index = p.partition_index;
+        out.offset = 10;
+        if (p.partition_index == 1)
+          out.error_code = static_cast<std::int16_t>(error_code::topic_authorization_failed);
+      }
+    }
+    return reaction::with(a, r.header.version);
+  });
+  std::vector<result<std::int64_t>> found;
+  list_offsets(*c, {{{"u", 0}}, {{"t", 1}}, {{"t", 0}}, {{"t", 9}}}, kafka::isolation_level::read_uncommitted,
+               loop.time().now() + 300ms, [&](auto r) { found = std::move(r); });
+  ASSERT_TRUE(run_until(loop, [&] { return !found.empty(); }));
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_EQ(found[0].error().kind(), errc::timeout);
+  EXPECT_NE(found[0].error().message().find("topic 'u', partition 0"), std::string::npos);
+  EXPECT_EQ(static_cast<error_code>(found[1].error().kafka_code()), error_code::topic_authorization_failed);
+  EXPECT_EQ(found[2].value(), 10);
+  EXPECT_FALSE(found[3]);
+}
+
+// Brokers of a cluster with ZooKeeper answer before the controller has told them anything.
+TEST_F(a_fetcher, does_not_believe_a_broker_that_knows_of_no_brokers) {
+  settings.unknown_topic_after = 0ms;
+  start();
+  fill(0, 10);
+  kafka.script(3, api_key::metadata, [](const seen_request& r) {
+    wire::metadata_response a;
+    auto& t = a.topics.emplace_back();
+    t.name = "t";
+    t.error_code = static_cast<std::int16_t>(error_code::unknown_topic_or_partition);
+    return reaction::with(a, r.header.version);
+  });
+  f->assign({"t", 0}, 0);
+  read(10);
+  EXPECT_TRUE(errors.empty()) << errors.front().message();
+}
+
+TEST_F(a_fetcher, makes_no_topic_where_asking_for_one_makes_it) {
+  kafka.limit(api_key::metadata, 0, 2);  // Kafka 0.10
+  settings.unknown_topic_after = 30ms;
+  start();
+  fill(0, 10);
+  std::vector<bool> by_name;
+  kafka.always(api_key::metadata, [&](const seen_request& r) {
+    const auto ask = r.as<wire::metadata_request>();
+    by_name.push_back(ask.topics && !ask.topics->empty());
+    return reaction{};
+  });
+  f->assign({"t", 0}, 0);
+  read(10);
+  f->assign({"nowhere", 0}, 0);
+  ASSERT_TRUE(run_until(loop, [&] { return f->ready(); }));
+  std::vector<fetched> out;
+  EXPECT_EQ(f->poll(out, 1000).error().message(), "topic 'nowhere' does not exist");
+  EXPECT_THAT(by_name, ::testing::Each(false));
+  c->watch_topic("new", true);  // but a producer's may be made
+  ASSERT_TRUE(run_until(loop, [&] { return by_name.back(); }));
 }
 
 }  // namespace

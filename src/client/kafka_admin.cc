@@ -134,11 +134,10 @@ result<std::vector<ongoing_reassignment>> admin::list_reassignments(
       "reassignments", [&](auto done) { impl_->client->list_reassignments(partitions, std::move(done)); });
 }
 
-result<std::vector<std::int64_t>> admin::list_offsets(const std::vector<topic_partition>& partitions,
-                                                      std::int64_t at) {
+outcomes<std::int64_t> admin::list_offsets(const std::vector<topic_partition>& partitions, std::int64_t at) {
   std::vector<client::offset_query> queries;
   for (const auto& tp : partitions) queries.push_back({tp, at});
-  return impl_->wait<std::vector<std::int64_t>>("offsets", [&](auto done) {
+  return impl_->wait_each<std::int64_t>(partitions.size(), "offsets", [&](auto done) {
     client::list_offsets(*impl_->cluster, std::move(queries), isolation_level::read_uncommitted,
                          impl_->deadline(), std::move(done));
   });

@@ -200,6 +200,7 @@ result<> consumer::close(std::chrono::milliseconds timeout) {
     impl_->group.reset();
   }
   impl_->drop_partitions();
+  impl_->close_fetch_sessions(deadline);
   impl_->closed = true;
   return committed;
 }

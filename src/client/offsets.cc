@@ -32,15 +32,15 @@ std::string name_of(const topic_partition& tp) {
 class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
  public:
   offset_lookup(cluster& c, std::vector<offset_query> queries, kafka::isolation_level isolation,
-                io::instant deadline, unique_function<void(result<std::vector<std::int64_t>>)> done)
+                io::instant deadline, unique_function<void(std::vector<result<std::int64_t>>)> done)
       : cluster_(c),
         queries_(std::move(queries)),
         isolation_(isolation),
         started_(c.now()),
         deadline_(deadline),
         done_(std::move(done)),
-        answers_(queries_.size()),
-        answered_(queries_.size()),
+        answers_(queries_.size(), fail(errc::internal, "no result")),
+        settled_(queries_.size()),
         backoff_(c.settings().retry_backoff, c.settings().retry_backoff_max),
         timer_(c.loop()) {}
 
@@ -51,38 +51,45 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
     progress_ = false;
     for (std::size_t i = 0; i < queries_.size(); ++i) {
       const auto& tp = queries_[i].partition;
-      if (answered_[i] || !asked.insert(tp).second) continue;
+      if (settled_[i] || !asked.insert(tp).second) continue;
       cluster_.watch_topic(tp.topic);
       const auto* leader = cluster_.metadata().leader_of(tp.topic, tp.partition);
       if (leader != nullptr)
         by_leader[leader->leader].push_back(i);
-      else if (!missing(tp))
-        return;  // finished with an error
+      else
+        leaderless(i);
     }
     for (auto& [broker, which] : by_leader) ask(broker, std::move(which));
     if (by_leader.empty()) next();
   }
 
  private:
-  // False if it is certain that the partition does not exist.
-  bool missing(const topic_partition& tp) {
+  // That passes, unless it is certain that the partition does not exist.
+  void leaderless(std::size_t i) {
+    const auto& tp = queries_[i].partition;
     cluster_.request_metadata();
-    last_ = error(errc::not_found, fmt::format("{} has no leader at the moment", name_of(tp)),
-                  recovery::retriable);
+    answers_[i] = fail(errc::not_found, fmt::format("{} has no leader at the moment", name_of(tp)),
+                       recovery::retriable);
     const auto* topic = cluster_.metadata().find(tp.topic);
-    if (topic == nullptr) return true;
-    if (topic->error != error_code::none && !wire::retriable(topic->error)) {
-      finish(fail(wire::make_error(topic->error, name_of(tp))));
-      return false;
+    if (topic == nullptr) return;
+    if (topic->error != error_code::none && !wire::retriable(topic->error))
+      return settle(i, fail(wire::make_error(topic->error, name_of(tp))));
+    if (tp.partition >= 0 && static_cast<std::size_t>(tp.partition) < topic->partitions.size()) {
+      denied_since_.erase(tp);
+      return;
     }
-    const bool exists =
-        tp.partition >= 0 && static_cast<std::size_t>(tp.partition) < topic->partitions.size();
-    if (exists || cluster_.now() - started_ < patience_for_topics) return true;
-    finish(fail(errc::not_found, topic->partitions.empty()
-                                     ? fmt::format("topic '{}' does not exist", tp.topic)
-                                     : fmt::format("topic '{}' has no partition {}, it has {}", tp.topic,
-                                                   tp.partition, topic->partitions.size())));
-    return false;
+    // Since it was denied first, not since it was asked for: brokers may have been away meanwhile.
+    const auto since = denied_since_.try_emplace(tp, cluster_.now()).first->second;
+    if (cluster_.now() - since < patience_for_topics) return;
+    settle(i, fail(errc::not_found, topic->partitions.empty()
+                                        ? fmt::format("topic '{}' does not exist", tp.topic)
+                                        : fmt::format("topic '{}' has no partition {}, it has {}", tp.topic,
+                                                      tp.partition, topic->partitions.size())));
+  }
+
+  void settle(std::size_t i, result<std::int64_t> answer) {
+    settled_[i] = progress_ = true;
+    answers_[i] = std::move(answer);
   }
 
   void ask(std::int32_t broker, std::vector<std::size_t> which) {
@@ -111,49 +118,52 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
   void arrived(const std::vector<std::size_t>& which, const result<wire::list_offsets_response>& response) {
     if (!done_) return;
     if (!response) {
-      if (!response.error().retriable()) return finish(fail(response.error()));
-      last_ = response.error();
+      for (const auto i : which) {
+        if (response.error().retriable())
+          answers_[i] = fail(response.error());
+        else
+          settle(i, fail(response.error().with_context(name_of(queries_[i].partition))));
+      }
       return next();
     }
     for (const auto& topic : response->topics) {
       for (const auto& p : topic.partitions) {
         for (const auto i : which) {
           const auto& tp = queries_[i].partition;
-          if (answered_[i] || tp.partition != p.partition_index || tp.topic != topic.name) continue;
-          if (!take(i, p)) return;
+          if (!settled_[i] && tp.partition == p.partition_index && tp.topic == topic.name) take(i, p);
         }
       }
     }
     next();
   }
 
-  bool take(std::size_t i, const wire::list_offsets_response::list_offsets_partition_response& p) {
+  void take(std::size_t i, const wire::list_offsets_response::list_offsets_partition_response& p) {
     const auto code = static_cast<error_code>(p.error_code);
-    if (code == error_code::none) {
-      answered_[i] = true;
-      progress_ = true;
-      answers_[i] = p.offset < 0 ? kafka::no_offset : p.offset;
-      return true;
-    }
-    auto why = wire::make_error(code, name_of(queries_[i].partition));
-    if (!wire::retriable(code)) {
-      finish(fail(std::move(why)));
-      return false;
-    }
-    last_ = std::move(why);
+    if (code == error_code::none) return settle(i, p.offset < 0 ? kafka::no_offset : p.offset);
+    auto why = fail(wire::make_error(code, name_of(queries_[i].partition)));
+    if (!wire::retriable(code)) return settle(i, std::move(why));
+    answers_[i] = std::move(why);
     cluster_.request_metadata();
-    return true;
+  }
+
+  // The deadline is over for all that has no answer.
+  void give_up() {
+    for (std::size_t i = 0; i < queries_.size(); ++i) {
+      if (settled_[i]) continue;
+      const bool tried = !answers_[i] && answers_[i].error().retriable();
+      answers_[i] =
+          fail(errc::timeout,
+               fmt::format("no offset of {} in time; the last attempt: {}", name_of(queries_[i].partition),
+                           tried ? answers_[i].error().message() : std::string("no answer")),
+               recovery::retriable);
+    }
+    finish();
   }
 
   void next() {
     if (under_way_ > 0) return;
-    if (std::find(answered_.begin(), answered_.end(), false) == answered_.end())
-      return finish(std::move(answers_));
-    if (cluster_.now() >= deadline_)
-      return finish(fail(errc::timeout,
-                         fmt::format("no offsets in time; the last attempt: {}",
-                                     last_ ? last_->message() : std::string("no answer")),
-                         recovery::retriable));
+    if (std::find(settled_.begin(), settled_.end(), false) == settled_.end()) return finish();
+    if (cluster_.now() >= deadline_) return give_up();
     // Partitions whose leader is not known yet are waiting for metadata, which may be there in a moment.
     const auto wait = progress_      ? std::chrono::milliseconds(0)
                       : first_round_ ? std::chrono::milliseconds(5)
@@ -165,18 +175,18 @@ class offset_lookup : public std::enable_shared_from_this<offset_lookup> {
     });
   }
 
-  void finish(result<std::vector<std::int64_t>> outcome) {
-    if (done_) std::exchange(done_, nullptr)(std::move(outcome));
+  void finish() {
+    if (done_) std::exchange(done_, nullptr)(std::move(answers_));
   }
 
   cluster& cluster_;
   std::vector<offset_query> queries_;
   kafka::isolation_level isolation_;
   io::instant started_, deadline_;
-  unique_function<void(result<std::vector<std::int64_t>>)> done_;
-  std::vector<std::int64_t> answers_;
-  std::vector<bool> answered_;
-  std::optional<error> last_;
+  unique_function<void(std::vector<result<std::int64_t>>)> done_;
+  std::vector<result<std::int64_t>> answers_;  // or why there is none yet
+  std::vector<bool> settled_;
+  std::map<topic_partition, io::instant> denied_since_;
   std::size_t under_way_ = 0;
   bool first_round_ = true;
   bool progress_ = false;
@@ -272,20 +282,19 @@ void fetch_positions(cluster& c, committed_request request, io::instant deadline
 }  // namespace
 
 void list_offsets(cluster& c, std::vector<offset_query> queries, kafka::isolation_level isolation,
-                  io::instant deadline, unique_function<void(result<std::vector<std::int64_t>>)> done) {
+                  io::instant deadline, unique_function<void(std::vector<result<std::int64_t>>)> done) {
   auto lookup = std::make_shared<offset_lookup>(c, std::move(queries), isolation, deadline, std::move(done));
   c.loop().post([lookup, alive = c.alive()] {
     if (!alive.expired()) lookup->round();
   });
 }
 
-void commit_offsets(cluster& c, committer who, std::vector<partition_offset> offsets, io::instant deadline,
-                    unique_function<void(result<>)> done) {
+wire::offset_commit_request commit_request(committer who, std::vector<partition_offset> offsets) {
   wire::offset_commit_request request;
-  request.group_id = who.group_id;
+  request.group_id = std::move(who.group_id);
   request.generation_id_or_member_epoch = who.generation;
-  request.member_id = who.member_id;
-  if (!who.instance_id.empty()) request.group_instance_id = who.instance_id;
+  request.member_id = std::move(who.member_id);
+  if (!who.instance_id.empty()) request.group_instance_id = std::move(who.instance_id);
   std::map<std::string, std::vector<wire::offset_commit_request::offset_commit_request_partition>> by_topic;
   for (auto& o : offsets) {
     auto& p = by_topic[o.partition.topic].emplace_back();
@@ -295,11 +304,16 @@ void commit_offsets(cluster& c, committer who, std::vector<partition_offset> off
     p.committed_metadata = std::move(o.position.metadata);
   }
   for (auto& [topic, partitions] : by_topic) request.topics.push_back({topic, {}, std::move(partitions)});
+  return request;
+}
 
+void commit_offsets(cluster& c, committer who, std::vector<partition_offset> offsets, io::instant deadline,
+                    unique_function<void(result<>)> done) {
   auto group = who.group_id;
   // Version 2 keeps offsets in Kafka; 9 is the last with topic names.
   coordinator_call<wire::offset_commit_response, wire::offset_commit_request>::start(
-      c, group, std::move(request), {.min_version = 2, .max_version = 9}, &code_of_commit, deadline,
+      c, group, commit_request(std::move(who), std::move(offsets)), {.min_version = 2, .max_version = 9},
+      &code_of_commit, deadline,
       [group, done = std::move(done)](result<wire::offset_commit_response> response) mutable {
         if (!response) return done(fail(std::move(response.error())));
         for (const auto& t : response->topics)

@@ -11,6 +11,7 @@
 
 #include "base/unique_function.h"
 #include "client/cluster.h"
+#include "wire/messages/offset_commit.h"
 
 namespace penstock::client {
 
@@ -21,9 +22,10 @@ struct offset_query {
 };
 
 /// Asks the leaders for offsets; answers in the order asked, kafka::no_offset where there is no record at or
-/// after a time. Errors name the partition. The topics are watched from then on.
+/// after a time. Each partition has its own result, and an error names it; one that passes is tried again
+/// until `deadline`. The topics are watched from then on.
 void list_offsets(cluster& c, std::vector<offset_query> queries, kafka::isolation_level isolation,
-                  io::instant deadline, unique_function<void(result<std::vector<std::int64_t>>)> done);
+                  io::instant deadline, unique_function<void(std::vector<result<std::int64_t>>)> done);
 
 /// Who commits. Outside of a group's generation (a group without members): the group's name alone.
 struct committer {
@@ -38,6 +40,9 @@ struct committer {
 /// committed then.
 void commit_offsets(cluster& c, committer who, std::vector<kafka::partition_offset> offsets,
                     io::instant deadline, unique_function<void(result<>)> done);
+
+/// What is sent to commit these offsets, in any version with topic names (2 to 9).
+wire::offset_commit_request commit_request(committer who, std::vector<kafka::partition_offset> offsets);
 
 /// What a group has committed for these partitions, in the order asked (offset is kafka::no_offset where
 /// there is none). Waits while a transaction's offsets are undecided.

@@ -108,7 +108,7 @@ def the_command_line_joins_kcat(t: Stage, assignor: str) -> str:
     return f"{len(values + last)} records"
 
 
-@case("groups")
+@case("groups", since="2.3")
 def our_static_member_comes_back(t: Stage) -> str:
     "A static member of the command line that comes back within its session has its partitions, kcat notices nothing"
     topic, group = t.topic(partitions=2), f"group-{t.name}"
@@ -306,6 +306,26 @@ def a_group_rides_through(t: Stage) -> str:
     rest.stop()
     check_once([rest], last)
     return "2 members, 1 restart"
+
+
+@case("restarts", only_on="penstock")
+def a_reader_outlives_what_it_asks_for(t: Stage) -> str:
+    "A member of the command line goes on when the broker was away for longer than its requests may take"
+    topic, group = t.topic(partitions=2), f"group-{t.name}"
+    member = Member.cli(t, group, topic, "-X", "default.api.timeout.ms=2000", "-X", "request.timeout.ms=1000")
+    values = numbered(0, 50)
+    send(t, topic, values, 2)
+    wait_for_all([member], values)
+    t.broker.stop()
+    time.sleep(9)  # it commits every five seconds
+    expect(not member.running.over(), "the member has not ended")
+    t.broker.start()
+    more = numbered(50, 50)
+    send(t, topic, more, 2)
+    wait_for_all([member], values + more)
+    member.stop()
+    check_once([member], values + more)
+    return "9 s away, 2 s for a request"
 
 
 @case("restarts", only_on="penstock")

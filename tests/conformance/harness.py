@@ -46,6 +46,10 @@ class Failed(Exception):
     """What a case expected and did not see."""
 
 
+class NotThere(Exception):
+    """The broker does not have what the case is about."""
+
+
 class Missing(Exception):
     """A program that the case needs is not on this machine."""
 
@@ -528,12 +532,14 @@ def run_cases(cases: list[tuple[Case, object]], broker, penstock: str, directory
         except Missing as missing:
             verdict, more = "skip", f": {missing}"
             counts.skipped += 1
+        except NotThere as why:
+            verdict, more = "n/a", f": {why}"
         except (Failed, OSError, subprocess.SubprocessError, ValueError, struct.error, LookupError) as failure:
             verdict, more = "FAIL", "\n" + told(stage, failure)
             counts.failed += 1
         finally:
             stage.close()
-        row["verdict"] = {"ok": "passed", "skip": "skipped", "FAIL": "failed"}[verdict]
+        row["verdict"] = {"ok": "passed", "skip": "skipped", "FAIL": "failed", "n/a": "not available"}[verdict]
         print(f"{verdict:<4} {title}{more if verdict != 'FAIL' else ''} [{time.monotonic() - began:.1f} s]", flush=True)
         if verdict == "FAIL":
             print(more.lstrip("\n"), flush=True)

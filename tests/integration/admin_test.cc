@@ -4,14 +4,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <penstock/broker.h>
-#include <penstock/kafka/admin.h>
-#include <penstock/kafka/consumer.h>
-#include <penstock/kafka/producer.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <thread>
+
+#include "kafka_fixture.h"
 
 namespace penstock::kafka {
 namespace {
@@ -21,43 +17,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-class the_admin : public ::testing::Test {
+using testing::good;
+using testing::with_broker;
+
+class the_admin : public with_broker {
  protected:
-  static void SetUpTestSuite() {
-    if (const char* given = std::getenv("KAFKA_BOOTSTRAP")) {
-      bootstrap = given;
-      return;
-    }
-    directory = std::filesystem::temp_directory_path() / fmt::format("penstock-admin-test-{}", ::getpid());
-    std::filesystem::remove_all(directory);
-    auto started = embedded_broker::start({.directory = directory.string(), .auto_create_topics = false});
-    ASSERT_TRUE(started) << started.error().message();
-    broker.emplace(std::move(*started));
-    bootstrap = broker->bootstrap_servers();
-  }
-  static void TearDownTestSuite() {
-    if (!broker) return;
-    EXPECT_TRUE(broker->stop());
-    broker.reset();
-    std::filesystem::remove_all(directory);
-  }
-  void SetUp() override {
-    auto made = kafka::admin::create({.bootstrap_servers = bootstrap});
-    ASSERT_TRUE(made) << made.error().message();
-    a.emplace(std::move(*made));
-  }
-  std::string name(const char* what) {
-    return fmt::format("{}-{}-{}", what, ::testing::UnitTest::GetInstance()->current_test_info()->name(),
-                       ::getpid());
-  }
-  std::string topic(std::int32_t partitions) {
-    const auto t = name("t");
-    const auto made = a->create_topics({{.name = t, .partitions = partitions, .replication_factor = 1}});
-    EXPECT_TRUE(made) << made.error().message();
-    const auto ready = a->await_topics({t}, 15s);
-    EXPECT_TRUE(ready) << ready.error().message();
-    return t;
-  }
+  void SetUp() override { a.emplace(admin()); }
   void produce(const std::string& t, int records, bool old = false) {
     auto p = kafka::producer::create({.bootstrap_servers = bootstrap,
                                       .idempotence = !old,
@@ -80,9 +45,6 @@ class the_admin : public ::testing::Test {
     return false;
   }
 
-  static inline std::optional<embedded_broker> broker;
-  static inline std::filesystem::path directory;
-  static inline std::string bootstrap;
   std::optional<kafka::admin> a;
 };
 

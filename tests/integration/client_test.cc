@@ -4,18 +4,14 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <penstock/broker.h>
-#include <penstock/kafka/admin.h>
-#include <penstock/kafka/consumer.h>
-#include <penstock/kafka/producer.h>
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <mutex>
 #include <set>
 #include <thread>
+
+#include "kafka_fixture.h"
 
 namespace penstock::kafka {
 namespace {
@@ -25,51 +21,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-template <typename T>
-auto good(result<T> r) {
-  if (!r) throw std::runtime_error(r.error().message());
-  if constexpr (!std::is_void_v<T>) return std::move(*r);
-}
+using testing::good;
+using testing::with_broker;
 
-class the_client : public ::testing::Test {
+class the_client : public with_broker {
  protected:
-  static void SetUpTestSuite() {
-    if (const char* given = std::getenv("KAFKA_BOOTSTRAP")) {
-      bootstrap = given;
-      return;
-    }
-    directory = std::filesystem::temp_directory_path() / fmt::format("penstock-client-test-{}", ::getpid());
-    std::filesystem::remove_all(directory);
-    broker.emplace(good(embedded_broker::start(
-        {.directory = directory.string(), .auto_create_topics = false, .group_min_session_timeout = 100ms})));
-    bootstrap = broker->bootstrap_servers();
-  }
-  static void TearDownTestSuite() {
-    if (!broker) return;
-    EXPECT_TRUE(broker->stop());
-    broker.reset();
-    std::filesystem::remove_all(directory);
-  }
-
-  std::string topic(std::int32_t partitions, const std::map<std::string, std::string>& configs = {}) {
-    auto name = fmt::format("t-{}-{}-{}", ::testing::UnitTest::GetInstance()->current_test_info()->name(),
-                            ::getpid(), next_topic++);
-    auto a = admin();
-    good(a.create_topics(
-        {{.name = name, .partitions = partitions, .replication_factor = 1, .configs = configs}}));
-    good(a.await_topics({name}, 10s));
-    return name;
-  }
-  std::string group() { return fmt::format("g-{}-{}", ::getpid(), next_topic++); }
-  kafka::admin admin() { return good(kafka::admin::create({.bootstrap_servers = bootstrap})); }
-  kafka::producer producer(producer_settings s = {}) {
-    s.bootstrap_servers = bootstrap;
-    // Kafka 0.10 knows no producer ids.
-    if (const char* version = std::getenv("KAFKA_VERSION");
-        version && std::string_view(version).starts_with("0.10"))
-      s.idempotence = false;
-    return good(kafka::producer::create(std::move(s)));
-  }
+  std::string group() { return name("g"); }
   kafka::consumer consumer(consumer_settings s = {}) {
     s.bootstrap_servers = bootstrap;
     s.auto_offset_reset = offset_reset::earliest;
@@ -77,8 +34,6 @@ class the_client : public ::testing::Test {
     s.session_timeout = session_timeout();
     return good(kafka::consumer::create(std::move(s)));
   }
-  // Apache Kafka allows none below six seconds unless it is told so.
-  static std::chrono::milliseconds session_timeout() { return broker ? 600ms : 6000ms; }
   void produce(const std::string& t, int records, producer_settings s = {},
                std::int32_t partition = any_partition) {
     auto p = producer(std::move(s));
@@ -103,11 +58,6 @@ class the_client : public ::testing::Test {
     for (std::int32_t p = 0; p < partitions; ++p) all.push_back({{t, p}, earliest_offset});
     return all;
   }
-
-  static inline std::optional<embedded_broker> broker;
-  static inline std::filesystem::path directory;
-  static inline std::string bootstrap;
-  static inline int next_topic = 0;
 };
 
 TEST_F(the_client, reads_what_it_writes_with_every_codec) {
@@ -334,6 +284,49 @@ TEST_F(the_client, sends_from_many_threads) {
   good(c.assign(from_start(t, 3)));
   const auto values = read(c, 10'000);
   EXPECT_EQ(std::set<std::string>(values.begin(), values.end()).size(), 10'000u);
+}
+
+// While its broker is away a producer takes what buffer.memory holds, waits max.block.ms for room and then
+// says so: what it took is delivered later, what it did not take is not, and nothing is dropped.
+TEST_F(the_client, feels_back_pressure_instead_of_dropping_records) {
+  if (!broker) GTEST_SKIP() << "stops and starts the broker";
+  const auto t = topic(1);
+  auto p = producer({.linger = 0ms, .buffer_memory = 50'000, .max_block = 200ms});
+  good(p.send({.topic = t, .key = {}, .value = "first"}));
+  good(p.flush(30s));
+  const auto port = broker->port();
+  ASSERT_TRUE(broker->stop());
+  broker.reset();
+  const std::string value(1000, 'x');
+  int taken = 1;
+  std::optional<error> refused;
+  std::chrono::steady_clock::duration waited{};
+  while (!refused && taken < 1000) {
+    const auto before = std::chrono::steady_clock::now();
+    if (const auto sent = p.send({.topic = t, .key = {}, .value = value}); sent)
+      ++taken;
+    else
+      refused = sent.error();
+    waited = std::chrono::steady_clock::now() - before;
+  }
+  ASSERT_TRUE(refused);
+  EXPECT_TRUE(refused->retriable());
+  EXPECT_THAT(refused->message(), HasSubstr("max.block.ms"));
+  EXPECT_GE(waited, 190ms);
+  EXPECT_GT(taken, 30);
+  EXPECT_LE(taken, 51);
+  EXPECT_FALSE(good(p.try_send({.topic = t, .key = {}, .value = value})));  // the one that never waits
+  // With a broker again the same call waits for room and gets it.
+  start_broker({.directory = directory.string(),
+                .port = port,
+                .auto_create_topics = false,
+                .group_min_session_timeout = 100ms});
+  auto patient = std::chrono::steady_clock::now() + 30s;
+  for (int more = 0; more < 100 && std::chrono::steady_clock::now() < patient;)
+    if (p.send({.topic = t, .key = {}, .value = value})) ++more, ++taken;
+  good(p.flush(30s));
+  auto c = consumer();
+  EXPECT_EQ(good(c.end_offsets({{t, 0}})).at(0), taken);
 }
 
 TEST_F(the_client, administers_topics) {

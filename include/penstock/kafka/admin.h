@@ -82,9 +82,12 @@ class admin {
   // --- records
 
   /// `at`: earliest_offset, latest_offset, or milliseconds since 1970 (the first record at or after that;
-  /// no_offset when there is none). In the order asked.
-  result<std::vector<std::int64_t>> list_offsets(const std::vector<topic_partition>& partitions,
-                                                 std::int64_t at);
+  /// no_offset when there is none). In the order asked; partitions that there are not (errc::not_found) or
+  /// that have no leader in time (errc::timeout) do not keep the others from their answers.
+  ///
+  ///     auto ends = admin->list_offsets({{"orders", 0}, {"orders", 1}}, kafka::latest_offset);
+  ///     if (ends.each()[1]) use(*ends.each()[1]);    // whatever became of partition 0
+  outcomes<std::int64_t> list_offsets(const std::vector<topic_partition>& partitions, std::int64_t at);
   /// Removes the records below each offset (latest_offset: all); returns the new first offsets (Kafka 0.11).
   outcomes<std::int64_t> delete_records(const std::vector<start_position>& below);
 

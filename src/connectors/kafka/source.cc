@@ -144,7 +144,7 @@ class discovery {
   }
 
   result<std::vector<std::int64_t>> offsets_at(std::int64_t ms) {
-    auto offsets = admin_.list_offsets(all_.partitions, ms);
+    result<std::vector<std::int64_t>> offsets = admin_.list_offsets(all_.partitions, ms);
     if (!offsets) return offsets;
     for (std::size_t i = 0; i < offsets->size(); ++i)
       if ((*offsets)[i] < 0) (*offsets)[i] = all_.end[i];  // no record so late: the end
