@@ -101,7 +101,7 @@ class async_owner {
 
 /// The queue of one operator on one lane. All methods on the lane's thread. A barrier waits for everything
 /// before it, so no request is ever open across the end of an epoch, and a restart makes the requests of the
-/// epoch that did not end once more (docs/decisions/0008).
+/// epoch that did not end once more (docs/decisions/0011).
 class async_queue {
  public:
   async_queue(async_owner& owner, const async_options& options);
