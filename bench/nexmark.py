@@ -14,6 +14,7 @@ import json
 import math
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -100,6 +101,7 @@ def main():
     parser.add_argument("--no-flink", action="store_true")
     args = parser.parse_args()
     queries = args.queries.split(",")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker goes too
     flink = None
     if not args.no_flink:
         if shutil.which("java") and shutil.which("mvn"):
