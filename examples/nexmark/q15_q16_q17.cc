@@ -45,6 +45,7 @@ class distinct_by_rank {
  private:
   by_rank count_;
   boost::unordered_flat_map<std::int64_t, std::uint8_t> seen_;  // bit r: with rank r
+  BOOST_DESCRIBE_CLASS(distinct_by_rank, (), (), (), (count_, seen_))
 };
 
 /// What q15 and q16 know of a bid.

@@ -16,7 +16,8 @@ namespace penstock {
 enum class flush_policy : std::uint8_t {
   none,  ///< when the kernel likes: seconds of acknowledged records may be lost with the power. What Apache
          ///< Kafka does.
-  interval,  ///< at most `flush_interval` of acknowledged records may be lost with the power
+  interval,  ///< at most `flush_interval` of acknowledged records may be lost with the power; a transaction
+             ///< is committed only when all of it, and the decision, is on the disk
   each,  ///< nothing is acknowledged, nor shown to a consumer, before it is on the disk; requests share their
          ///< fsyncs
 };

@@ -8,6 +8,7 @@
 //     bool encode_key(const T& value, std::string& out) const;       optional: the record's key; false means
 //     no key
 //     bool is_tombstone(const T& value) const;                       optional: true writes no value at all
+//     void encode_headers(const T& value, header_writer& out) const;  optional: out.add(name, value)
 //
 // A format is copied to every lane and called on that lane's thread alone.
 #pragma once
@@ -22,8 +23,38 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace penstock {
+
+/// Takes the headers of a record that is being encoded.
+class header_writer {
+ public:
+  /// Copies both.
+  void add(std::string_view name, std::string_view value) {
+    extents_.push_back({bytes_.size(), name.size(), value.size()});
+    bytes_.append(name).append(value);
+  }
+  std::size_t size() const noexcept { return extents_.size(); }
+  /// Valid until the next add.
+  record_header operator[](std::size_t i) const noexcept {
+    const extent& e = extents_[i];
+    return {std::string_view(bytes_).substr(e.at, e.name),
+            std::string_view(bytes_).substr(e.at + e.name, e.value)};
+  }
+  void clear() noexcept {
+    bytes_.clear();
+    extents_.clear();
+  }
+
+ private:
+  struct extent {
+    std::size_t at, name, value;
+  };
+  std::string bytes_;
+  std::vector<extent> extents_;
+};
+
 namespace detail {
 
 template <typename F, typename T>
@@ -41,6 +72,11 @@ concept encodes = requires(const F& f, const T& value, std::string& out) {
 template <typename F, typename T>
 concept encodes_key = requires(const F& f, const T& value, std::string& out) {
   { f.encode_key(value, out) } -> std::convertible_to<bool>;
+};
+
+template <typename F, typename T>
+concept encodes_headers = requires(const F& f, const T& value, header_writer& out) {
+  f.encode_headers(value, out);
 };
 
 /// A record that has only a value: to decode keys with a format for values.

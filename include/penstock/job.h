@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,15 +16,42 @@ namespace penstock {
 
 class topology;
 
+/// What a restart after a failure may do to the output.
+enum class guarantee : std::uint8_t {
+  /// exactly_once where all sources and sinks are one Kafka and all state can be kept, at_least_once
+  /// elsewhere.
+  automatic,
+  /// Results may be written again after a crash; nothing is lost.
+  at_least_once,
+  /// What read_committed consumers see, and the state, is what one uninterrupted run would have made. An
+  /// error
+  /// where that cannot be had.
+  exactly_once,
+};
+
+/// What to do when a job that is exactly once fails on something that may pass: a broker that went away, a
+/// transaction that timed out.
+struct restart_policy {
+  unsigned limit = 10;                        ///< restarts without an epoch committed in between; 0: none
+  std::chrono::milliseconds first_wait{100};  ///< doubled each time, with jitter
+  std::chrono::milliseconds longest_wait{10'000};
+};
+
 struct run_options {
   /// Identifies the application where its progress is kept (the consumer group of a Kafka source); the
   /// topology's name if empty.
   std::string application{};
   /// Threads of the job; 0 is one a core.
   unsigned lanes = 0;
-  /// How often sinks are flushed and positions committed. What a crash repeats at most, beside the open
+  guarantee delivery = guarantee::automatic;
+  /// How long an epoch is: how often sinks are flushed and positions committed. Exactly once, results become
+  /// visible when their epoch ends; at least once, it is what a crash repeats at most, beside the open
   /// windows.
-  std::chrono::milliseconds commit_interval{1000};
+  std::chrono::milliseconds commit_interval{100};
+  restart_policy restarts{};
+  /// Told, in one sentence each, what a person should know: restarts, and what is restored. Default: to
+  /// standard error. Called from the job's threads.
+  std::function<void(const std::string&)> tell{};
   /// How long a stop may wait for sinks and commits before the job gives up with an error.
   std::chrono::milliseconds stop_timeout{30'000};
   /// Defaults for connectors, under Kafka's names: {"bootstrap.servers", "localhost:9092"}
@@ -46,8 +74,8 @@ struct operator_metrics {
   std::uint64_t skipped = 0;  ///< could not be decoded or processed, under skip_and_count (S20)
 };
 
-/// A topology that runs, on threads of its own. Guarantee: at least once. Every method is safe from any
-/// thread.
+/// A topology that runs, on threads of its own: exactly once where that is possible (see guarantee). Every
+/// method is safe from any thread.
 ///
 ///     auto running = job::start(topo, {.lanes = 2});
 ///     if (!running) return fail(running.error());
@@ -72,6 +100,11 @@ class job {
   job_progress progress() const;
   /// In the order of the topology.
   std::vector<operator_metrics> metrics() const;
+  /// What it was started with, or found possible: never automatic.
+  guarantee delivery() const;
+  /// Epochs committed, and restarts, since the start.
+  std::uint64_t epochs() const;
+  unsigned restarts() const;
 
  private:
   struct impl;

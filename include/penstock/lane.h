@@ -11,6 +11,8 @@ class event_loop;
 
 namespace penstock {
 
+class epoch_transactions;
+
 /// What a connector learns about the job that it serves.
 struct job_info {
   std::string application;  ///< the application's id: the consumer group of a Kafka source
@@ -19,6 +21,9 @@ struct job_info {
   /// What the application was started with, under Kafka's names ("bootstrap.servers"): a connector takes from
   /// here what its own options leave open.
   std::map<std::string, std::string> settings{};
+  /// Progress is committed in transactions and nowhere else (E6): discovery must not commit anything, and
+  /// must wait for what is not decided yet.
+  bool exactly_once = false;
 };
 
 /// One lane (a thread of the job) as a connector sees it. Outlives every reader and writer of the lane. The
@@ -29,6 +34,8 @@ struct lane_context {
   unsigned lane = 0;  ///< 0 .. job.lanes - 1
   io::event_loop& loop;
   const io::clock& clock;
+  /// In a job that is exactly once, its epochs; else null.
+  epoch_transactions* transactions = nullptr;
 };
 
 }  // namespace penstock

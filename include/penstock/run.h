@@ -27,7 +27,9 @@ result<> run(const topology& what, application_options options = {});
 /// embedded broker.
 int wait_for_stop_signal();
 
-/// run() as a program: takes --brokers, --application, --lanes, --commit-interval, --describe and --help from
+/// run() as a program: takes --brokers, --application, --lanes, --commit-interval, --exactly-once,
+/// --at-least-once,
+/// --describe and --help from
 /// the command line, prints errors as one sentence. Returns the exit status: 0, 1 for an error, 2 for a wrong
 /// command line.
 ///

@@ -51,7 +51,10 @@ class sink_connector {
   /// Checks or makes the destination. Blocks; called once, before any lane runs, on the thread that starts
   /// the job.
   virtual result<> prepare(const job_info& job) = 0;
-  /// Called once a lane, on its thread; must not block.
+  /// As source_connector::transaction_domain.
+  virtual std::string transaction_domain(const job_info& /*job*/) const { return {}; }
+  /// Called once a lane, on its thread; must not block. In a job that is exactly once, lane.transactions is
+  /// set: the writer must then be part of it.
   virtual result<std::unique_ptr<sink_writer>> open_writer(const lane_context& lane) = 0;
 };
 

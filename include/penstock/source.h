@@ -4,6 +4,7 @@
 #include <penstock/lane.h>
 #include <penstock/record_view.h>
 #include <penstock/result.h>
+#include <penstock/transactions.h>
 #include <penstock/watermarks.h>
 
 #include <concepts>
@@ -32,6 +33,8 @@ struct split {
   std::int64_t end = -1;
   /// What the last commit kept beside the position, empty if nothing. Only the engine reads it.
   std::string metadata{};
+  /// `start` was committed before; otherwise it is only where the options say to begin.
+  bool committed = true;
 };
 
 /// A record as a source hands it out, before it is decoded. Borrowed: it lives until the next poll of its
@@ -98,6 +101,11 @@ class source_connector {
   /// Finds the splits and where each begins. Blocks; called once, before any lane runs, on the thread that
   /// starts the job.
   virtual result<std::vector<split>> discover(const job_info& job, read_purpose purpose) = 0;
+  /// Where it has transactions together with sinks: sources and sinks that answer the same are one system.
+  /// Empty: it has none.
+  virtual std::string transaction_domain(const job_info& /*job*/) const { return {}; }
+  /// The transactions of a job all of whose sources and sinks are in this source's domain.
+  virtual result<std::unique_ptr<epoch_transactions>> make_transactions(const job_info& job) const;
   /// Called once a lane, on its thread; must not block. Split i is read by lane i % lanes (a global table's
   /// by every lane).
   virtual result<std::unique_ptr<source_reader>> open_reader(const lane_context& lane) = 0;

@@ -41,7 +41,9 @@ class value_state {
  public:
   value_state(detail::state_rows& state, std::string name, state_options o = {})
       : column_(&state.add_column(std::move(name), std::make_unique<detail::value_column<V>>(state, o),
-                                  o.ttl.has_value())) {}
+                                  o.ttl.has_value())) {
+    detail::check_kept<V>();
+  }
   /// Null when there is none.
   const V* get() const { return column_->get(); }
   V value_or(V otherwise) const {
@@ -61,7 +63,9 @@ class list_state {
  public:
   list_state(detail::state_rows& state, std::string name, state_options o = {})
       : column_(&state.add_column(std::move(name), std::make_unique<detail::list_column<V>>(state, o),
-                                  o.ttl.has_value())) {}
+                                  o.ttl.has_value())) {
+    detail::check_kept<V>();
+  }
   const std::vector<V>& get() const { return column_->get(); }
   bool empty() const { return get().empty(); }
   void add(V value) { column_->add(std::move(value)); }
@@ -78,7 +82,10 @@ class map_state {
  public:
   map_state(detail::state_rows& state, std::string name, state_options o = {})
       : column_(&state.add_column(std::move(name), std::make_unique<detail::map_column<MapKey, V>>(state, o),
-                                  o.ttl.has_value())) {}
+                                  o.ttl.has_value())) {
+    detail::check_kept<MapKey>();
+    detail::check_kept<V>();
+  }
   /// Null when there is none.
   const V* get(const MapKey& key) const { return column_->get(key); }
   bool contains(const MapKey& key) const { return get(key) != nullptr; }
@@ -108,33 +115,38 @@ class map_state {
 template <typename MapKey, typename V>
 class broadcast_state {
  public:
-  broadcast_state(detail::state_rows& state, std::string name) : rows_(&state), name_(std::move(name)) {}
+  broadcast_state(detail::state_rows& state, std::string name)
+      : rows_(&state),
+        name_(std::move(name)),
+        column_(&state.add_shared(name_, std::make_unique<detail::shared_map<MapKey, V>>())) {
+    detail::check_kept<MapKey>();
+    detail::check_kept<V>();
+  }
   const V* get(const MapKey& key) const {
-    const auto at = entries_.find(key);
-    return at == entries_.end() ? nullptr : &at->second;
+    const auto at = column_->entries().find(key);
+    return at == column_->entries().end() ? nullptr : &at->second;
   }
   void put(MapKey key, V value) {
-    check();
-    if (entries_.empty()) rows_->pin(true);
-    entries_.insert_or_assign(std::move(key), std::move(value));
+    detail::check_broadcasting(*rows_, name_);
+    if (size() == 0) rows_->pin(true);
+    column_->put(std::move(key), std::move(value));
   }
   bool erase(const MapKey& key) {
-    check();
-    if (entries_.erase(key) == 0) return false;
-    if (entries_.empty()) rows_->pin(false);
+    detail::check_broadcasting(*rows_, name_);
+    if (!column_->erase(key)) return false;
+    if (size() == 0) rows_->pin(false);
     return true;
   }
   template <typename F>
   void for_each(F&& f) const {
-    for (const auto& [key, value] : entries_) f(key, value);
+    for (const auto& [key, value] : column_->entries()) f(key, value);
   }
-  std::size_t size() const noexcept { return entries_.size(); }
+  std::size_t size() const noexcept { return column_->entries().size(); }
 
  private:
-  void check() const { detail::check_broadcasting(*rows_, name_); }
   detail::state_rows* rows_;
   std::string name_;
-  std::map<MapKey, V> entries_;
+  detail::shared_map<MapKey, V>* column_;
 };
 
 /// One value a key, that each new one is folded into.
@@ -165,7 +177,9 @@ class aggregating_state {
       : column_(&state.add_column(std::move(name),
                                   std::make_unique<detail::value_column<accumulator>>(state, o),
                                   o.ttl.has_value())),
-        aggregator_(std::move(a)) {}
+        aggregator_(std::move(a)) {
+    detail::check_kept<accumulator>();
+  }
   /// Nothing before the first add.
   std::optional<detail::aggregate_t<Aggregator, T>> get() const {
     const accumulator* a = column_->get();

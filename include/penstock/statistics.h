@@ -5,6 +5,8 @@
 #include <penstock/aggregate.h>
 #include <penstock/key.h>
 
+#include <boost/describe.hpp>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -115,6 +117,7 @@ class distinct_sketch {
   static constexpr std::size_t exact_up_to = 64;
   void add_register(std::uint64_t hash) noexcept;
   void make_registers();
+  BOOST_DESCRIBE_CLASS(distinct_sketch, (), (), (), (few_, registers_))
   std::vector<std::uint64_t> few_;  // sorted hashes, while there are few
   std::vector<std::uint8_t> registers_;
 };
@@ -154,6 +157,7 @@ class quantile_sketch {
   std::vector<cluster> clusters_;  // compressed ones by mean, then `fresh_` others
   std::size_t fresh_ = 0;
   double least_ = 0, most_ = 0;
+  BOOST_DESCRIBE_CLASS(quantile_sketch, (), (), (), (clusters_, fresh_, least_, most_))
 };
 
 template <typename F>

@@ -120,6 +120,8 @@ class collector {
 
 struct driver_options {
   unsigned lanes = 1;
+  /// Exactly once: topics in memory have transactions, and state is kept beside the first source's topic.
+  bool exactly_once = false;
   /// 0: lanes take turns. Otherwise which lane steps next is drawn from this seed.
   std::uint64_t seed = 0;
 };
@@ -155,6 +157,8 @@ class driver {
   /// committed, with another number of lanes if given.
   result<> crash_and_restore(std::optional<unsigned> lanes = {});
 
+  /// The job has ended: its bounded input is used up and the last epoch committed, or it was stopped.
+  bool over() const;
   /// Since the start, or the last crash.
   std::vector<operator_metrics> metrics() const;
   operator_metrics metrics(const std::string& name) const;

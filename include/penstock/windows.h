@@ -112,6 +112,11 @@ struct window_shape {
   /// When its state goes (S5), and from when on its records are late (S4).
   std::int64_t expiry(std::int64_t start) const noexcept { return saturating_add(last(start), lateness); }
 
+  /// Differs for windows whose kept state does not fit each other.
+  std::uint64_t layout() const noexcept {
+    return (static_cast<std::uint64_t>(size) * 31 + static_cast<std::uint64_t>(slide)) * 31 +
+           static_cast<std::uint64_t>(offset);
+  }
   /// What is wrong with it, or nothing.
   std::string_view problem() const noexcept {
     if (size <= 0) return "a window's size must be more than 0";

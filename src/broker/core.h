@@ -67,8 +67,9 @@ class broker_core {
   void appended(partition& p, std::uint64_t bytes, bool flush_soon);
   /// Whether an answer must wait for a sync.
   bool answers_after_sync() const noexcept { return options.flush == flush_policy::each; }
-  /// Whether the end of a transaction, and all that it wrote, is synced before its first marker is written.
-  bool decides_after_sync() const noexcept { return options.flush == flush_policy::each; }
+  /// Whether the end of a transaction, and all that it wrote, is synced before its first marker is written,
+  /// and the markers before it counts as complete (docs/decisions/0008).
+  bool decides_after_sync() const noexcept { return options.flush != flush_policy::none; }
   std::int32_t leader_epoch() const noexcept { return metadata.leader_epoch; }
   /// none, fenced_leader_epoch or unknown_leader_epoch; -1 is not checked.
   wire::error_code check_leader_epoch(std::int32_t epoch) const noexcept;

@@ -110,7 +110,7 @@ void transaction_store::write_markers(transaction_end end, unique_function<void(
         core_.groups.transaction_ended(end.producer.id, index, end.commit);
     done(e);
   };
-  if (!core_.answers_after_sync()) return finish(error_code::none);
+  if (!core_.decides_after_sync()) return finish(error_code::none);
   answer_when_synced(core_, std::move(targets), std::move(finish));
 }
 

@@ -103,6 +103,9 @@ struct topic_queues {
   std::uint32_t turn = 0;  ///< of the round-robin partitioner
   wire::error_code error = wire::error_code::none;  ///< why the topic cannot be written to
   std::optional<io::instant> missing_since{};       ///< the brokers say that it does not exist
+  /// Instead of the producer's, where several writers share it.
+  std::optional<penstock::compression> codec{};
+  std::optional<int> level{};
 };
 
 /// "topic 'orders', partition 3", for messages.

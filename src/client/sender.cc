@@ -259,6 +259,10 @@ result<> sender::seal_for(producer_batch& b, std::int16_t version,
                           wire::batch_builder::seal_options options) {
   options.codec = settings_.compression;
   if (settings_.compression_level) options.level = *settings_.compression_level;
+  if (const topic_queues& topic = *b.queue->topic; topic.codec) {
+    options.codec = *topic.codec;
+    if (topic.level) options.level = *topic.level;
+  }
   if (options.codec == compression::zstd && version < first_with_zstd)
     return fail(errc::unsupported,
                 "compression.type zstd needs Kafka 2.1 or later, which this broker is not");

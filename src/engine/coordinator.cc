@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/failpoint.h"
+
 namespace penstock::engine {
 
 coordinator::coordinator(options o, std::vector<std::vector<std::int64_t>> starts, io::instant now)
-    : options_(std::move(o)), next_(now + options_.interval), lane_ended_(options_.lanes, false) {
+    : options_(std::move(o)),
+      next_(options_.commit_first ? now : now + options_.interval),
+      lane_ended_(options_.lanes, false) {
   reports_.resize(options_.lanes);
   plans_.resize(starts.size());
   for (std::size_t i = 0; i < starts.size(); ++i) {
@@ -69,6 +73,16 @@ void coordinator::committed(unsigned) {
   options_.wake_all();
 }
 
+void coordinator::transacted(result<> outcome) {
+  if (outcome) outcome = io::failpoint("epoch.over");
+  if (!outcome) return fail(std::move(outcome.error()));
+  {
+    const std::lock_guard lock(mutex_);
+    committed_ = options_.lanes;
+  }
+  options_.wake_all();
+}
+
 void coordinator::check_stop_deadline(io::instant now) {
   if (!stop_.load(std::memory_order_relaxed)) return;
   if (!stop_deadline_) stop_deadline_ = now + options_.stop_timeout;
@@ -77,30 +91,34 @@ void coordinator::check_stop_deadline(io::instant now) {
                                   std::to_string(options_.stop_timeout.count()) + " ms"));
 }
 
-void coordinator::advance(io::instant now) {
-  if (over()) return;
+bool coordinator::advance(io::instant now) {
+  if (over()) return false;
   check_stop_deadline(now);
   const bool ending = stop_.load(std::memory_order_acquire) || exhausted_.load(std::memory_order_acquire);
   switch (phase_) {
     case phase::running:
-      if (!ending && !asked_.load(std::memory_order_relaxed) && now < next_) return;
+      if (!ending && !asked_.load(std::memory_order_relaxed) && now < next_) return false;
       asked_.store(false, std::memory_order_relaxed);
       next_ = now + options_.interval;
       begin_epoch(ending);
-      return;
+      return true;
     case phase::barrier: {
       const std::lock_guard lock(mutex_);
-      if (reported_ != options_.lanes) return;
+      if (reported_ != options_.lanes) return false;
       make_plan();
       committed_ = 0;
     }
       phase_ = phase::commit;
+      if (options_.transact) {
+        options_.transact(epoch_);
+        return true;
+      }
       commit_.store(epoch_, std::memory_order_release);
       options_.wake_all();
-      return;
+      return true;
     case phase::commit: {
       const std::lock_guard lock(mutex_);
-      if (committed_ != options_.lanes) return;
+      if (committed_ != options_.lanes) return false;
     }
       phase_ = phase::running;
       ++epoch_;
@@ -110,9 +128,11 @@ void coordinator::advance(io::instant now) {
         options_.wake_all();
       }
   }
+  return true;
 }
 
 void coordinator::begin_epoch(bool last) {
+  if (result<> r = io::failpoint(last ? "epoch.last" : "epoch.begin"); !r) return fail(std::move(r.error()));
   {
     const std::lock_guard lock(mutex_);
     reported_ = 0;
@@ -139,6 +159,7 @@ restored_time coordinator::time_of(std::size_t source) const {
 void coordinator::make_plan() {
   std::uint64_t oldest = epoch_ + 1;
   for (const auto& r : reports_) oldest = std::min(oldest, r->oldest_live);
+  if (options_.transact) return plan_transaction();
   const bool hold = options_.cascaded_state && oldest <= epoch_;
   for (std::size_t s = 0; s < plans_.size(); ++s) {
     std::vector<std::int64_t> now(plans_[s].positions.size());
@@ -150,6 +171,20 @@ void coordinator::make_plan() {
     plans_[s].positions = ledgers_[s].begin_of(oldest);
     plans_[s].metadata = encode_time(time_of(s));
     ledgers_[s].forget_before(oldest);
+  }
+}
+
+void coordinator::plan_transaction() {
+  for (std::size_t s = 0; s < plans_.size(); ++s) {
+    plans_[s].split_metadata.resize(plans_[s].positions.size());
+    restored_time time = time_of(s);
+    for (const auto& r : reports_) {
+      for (const split_progress& p : r->sources[s].splits) {
+        plans_[s].positions[p.number] = p.position;
+        time.split = p.watermark;
+        plans_[s].split_metadata[p.number] = encode_time(time);
+      }
+    }
   }
 }
 

@@ -46,17 +46,22 @@ class coordinator {
     /// and nothing is committed while any state is live.
     bool cascaded_state = false;
     std::function<void()> wake_all;  ///< lanes have something to look at
+    /// Set in a job that is exactly once: commits an epoch as one transaction, instead of the lanes; its end
+    /// is told to `transacted`. State is kept, so positions are those of the barrier.
+    std::function<void(std::uint64_t epoch)> transact{};
+    bool commit_first = false;  ///< an epoch at once: positions are to be committed that never were
   };
   struct source_plan {
     std::vector<std::int64_t> positions;  ///< by split
     std::string metadata;
+    std::vector<std::string> split_metadata{};  ///< instead, by split, where epochs are transactions
   };
 
   /// `starts[source][split]`: where every split begins.
   coordinator(options o, std::vector<std::vector<std::int64_t>> starts, io::instant now);
 
-  /// Moves the epochs on. Called often.
-  void advance(io::instant now);
+  /// Moves the epochs on; true when there was something to move. Called often.
+  bool advance(io::instant now);
   /// Begin an epoch now, whatever the interval.
   void request_epoch() noexcept { asked_.store(true, std::memory_order_relaxed); }
   void request_stop() noexcept;
@@ -70,11 +75,14 @@ class coordinator {
   bool stopping() const noexcept { return last_.load(std::memory_order_acquire); }
   std::uint64_t commit_wanted() const noexcept { return commit_.load(std::memory_order_acquire); }
   bool over() const noexcept { return over_.load(std::memory_order_acquire); }
+  bool stop_requested() const noexcept { return stop_.load(std::memory_order_acquire); }
   bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
   source_plan plan(std::size_t source) const;
 
   void report(unsigned lane, lane_report r);
   void committed(unsigned lane);
+  /// Of options::transact, from any thread.
+  void transacted(result<> outcome);
 
   std::uint64_t epochs_committed() const noexcept { return epochs_.load(std::memory_order_relaxed); }
   std::optional<error> failure() const;
@@ -85,6 +93,7 @@ class coordinator {
   enum class phase : std::uint8_t { running, barrier, commit };
   void begin_epoch(bool last);
   void make_plan();
+  void plan_transaction();
   void check_stop_deadline(io::instant now);
   restored_time time_of(std::size_t source) const;
 

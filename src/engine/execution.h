@@ -6,6 +6,9 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/coordinator.h"
@@ -42,14 +45,28 @@ class execution {
   /// When the next timer of processing time of a lane is due, by the wall clock. On the lane's thread.
   std::int64_t next_timer_ms(unsigned lane) const noexcept { return lanes_[lane]->next_timer_ms(); }
 
+  bool exactly_once() const noexcept { return plan_.transactions != nullptr; }
+  /// Whether beginning anew may help after `why`. At least once, the caller decides: never here.
+  bool may_pass(const error& why) const;
+  /// The run is over and another one takes its place: lets go of connections, buffers and state. What is
+  /// asked of it afterwards is answered as if nothing had run.
+  void abandon();
+  /// Where the sources begin, for messages: "in-0 at 17, in-1 at 23".
+  std::string starting_places() const;
+
   // From any thread.
   job_progress progress() const;
   std::vector<operator_metrics> metrics() const;
 
  private:
   execution(const topology& what, const run_options& options, const io::clock& clock);
+  void make_connectors();
+  result<> choose_guarantee(const run_options& options);
+  std::string why_not_exactly_once() const;
+  result<> begin_transactions(const run_options& options);
   result<> discover();
   result<> prepare_sinks();
+  void transact(std::uint64_t epoch);
   void make_channels();
   void make_epochs(const run_options& options);
 
@@ -60,6 +77,9 @@ class execution {
   std::vector<std::unique_ptr<lane_signal>> signals_;
   job_plan plan_;
   std::unique_ptr<coordinator> epochs_;
+  std::vector<std::vector<std::pair<std::int64_t, std::string>>>
+      committed_;                   // by stream and split, where exactly once
+  mutable std::mutex lanes_mutex_;  // against abandon()
   std::vector<std::unique_ptr<lane>> lanes_;
 };
 

@@ -40,7 +40,7 @@ bool op::record_failed(const char* step, const record_origin& origin) {
   }
   if (policy_ == error_policy::dead_letter) {
     op_counters::add(counters_.skipped, 1);
-    services_->dead_letter(origin, name_, step, what_was_thrown());
+    services_->dead_letter(origin, name_, step, what_was_thrown(), epoch_);
     return !services_->failed();
   }
   services_->fail(error(errc::user, where(name_, step, origin) + ": " + what_was_thrown()));

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/failpoint.h"
+
 namespace penstock::engine {
 namespace {
 
@@ -29,6 +31,13 @@ lane::~lane() = default;
 
 result<> lane::open() {
   wall_ms_ = context_.clock.wall_ms();
+  if (result<> r = io::failpoint("lane.open"); !r) return r;
+  context_.transactions = plan_.transactions.get();
+  if (plan_.transactions != nullptr) {
+    auto opened = plan_.transactions->open_lane(context_);
+    if (!opened) return penstock::fail(std::move(opened.error()));
+    kept_ = std::move(*opened);
+  }
   if (plan_.dead_letters != nullptr) {
     auto writer = plan_.dead_letters->open_writer(context_);
     if (!writer) return penstock::fail(writer.error().with_context(plan_.graph->dead_letters_name));
@@ -41,8 +50,42 @@ result<> lane::open() {
     if (r && relays_[n] != nullptr) r = relays_[n]->open(*this);
     if (!r) return penstock::fail(r.error().with_context(plan_.graph->nodes[n].name));
   }
+  if (result<> r = io::failpoint("restore.before"); !r) return r;
+  if (result<> r = restore_state(); !r) return r;
+  if (result<> r = io::failpoint("restore.after"); !r) return r;
   if (result<> r = make_drivers(); !r) return r;
   opened_.store(true, std::memory_order_release);
+  return {};
+}
+
+result<> lane::restore_state() {
+  if (kept_ == nullptr) return {};
+  for (std::size_t i = 0; i < plan_.kept_nodes.size(); ++i) {
+    states_.push_back(operators_[plan_.kept_nodes[i]]->durable());
+    if (result<> r = restore_operator(i); !r)
+      return penstock::fail(r.error().with_context(plan_.graph->nodes[plan_.kept_nodes[i]].name));
+  }
+  if (plan_.restored != nullptr) plan_.restored->lane_done(plan_.info.lanes);
+  return {};
+}
+
+result<> lane::restore_operator(std::size_t index) {
+  detail::durable_state& state = *states_[index];
+  state.note_changes();
+  result<> done = kept_->restore(
+      index,
+      [&](std::uint32_t partition, std::string_view row, std::string_view value) {
+        const bool mine = partition >= detail::key_partitions ||
+                          detail::lane_of_key(partition, plan_.info.lanes) == context_.lane;
+        return !mine || state.restore(partition, row, value);
+      },
+      [&](const restore_progress& p) {
+        plan_.restored->note(context_.lane, index, p);
+        return !epochs_.stop_requested() && !epochs_.over();
+      });
+  if (!done) return done;
+  if (result<> r = io::failpoint("restore.operator"); !r) return r;
+  state.restored();
   return {};
 }
 
@@ -116,7 +159,8 @@ result<> lane::make_source(std::uint32_t node) {
   for (std::uint32_t i = 0; i < from.splits.size(); ++i) {
     if (!owns(i)) continue;
     if (result<> r = into.assign(i, from.splits[i]); !r) return r;
-    task->add(i, from.splits[i].start, context_.clock.now());
+    const auto time = plan_.transactions == nullptr ? std::nullopt : decode_time(from.splits[i].metadata);
+    task->add(i, from.splits[i].start, time ? time->split : min_watermark, context_.clock.now());
   }
   task->set_reach(reach_of(into));
   if (!from.places.empty())
@@ -145,11 +189,26 @@ result<std::unique_ptr<sink_writer>> lane::open_writer(std::uint32_t node) {
   return plan_.sinks[node]->open_writer(context_);
 }
 
+void lane::save(detail::durable_state& state) {
+  if (kept_ == nullptr) return;
+  const auto at = std::find(states_.begin(), states_.end(), &state);
+  if (at == states_.end() || !passes("state.save.before")) return;
+  state.save_changes(kept_->log(static_cast<std::size_t>(at - states_.begin())));
+  passes("state.save.after");
+}
+
+bool lane::passes(const char* step) {
+  result<> r = io::failpoint(step);
+  if (!r) fail(std::move(r.error()));
+  return r.has_value();
+}
+
 void* lane::table(std::uint32_t node) { return tables_[node]->data(); }
 
 bool lane::step(io::instant now) {
   if (epochs_.over()) return false;
   wall_ms_ = context_.clock.wall_ms();
+  if (!passes("lane.step")) return false;
   bool worked = false;
   for (exchange_channel* c : outgoing_) worked |= c->flush();
   if (const std::uint64_t e = epochs_.barrier_wanted(); e > barrier_sent_) {
@@ -161,7 +220,8 @@ bool lane::step(io::instant now) {
     worked = true;
   }
   worked |= step_tables(now);
-  if (tables_loaded_ && (dead_letters_ == nullptr || dead_letters_->ready())) {
+  if (tables_loaded_ && (dead_letters_ == nullptr || dead_letters_->ready()) &&
+      (kept_ == nullptr || kept_->ready())) {
     if (wall_ms_ >= next_wake_) worked |= step_timers();
     worked |= step_drivers(now);
   }
@@ -228,6 +288,7 @@ bool lane::step_drivers(io::instant now) {
 }
 
 void lane::let_barrier_in(std::uint64_t epoch) {
+  if (!passes("barrier.before")) return;
   barrier_sent_ = epoch;
   report_ = {};
   report_.oldest_live = epoch + 1;
@@ -240,6 +301,7 @@ void lane::let_barrier_in(std::uint64_t epoch) {
     if (last) s->stop();
     report_.sources.push_back(s->barrier(epoch));
   }
+  if (!passes("barrier.after")) return;
   acknowledge(epoch, epoch + 1);
 }
 
@@ -247,17 +309,42 @@ void lane::acknowledge(std::uint64_t epoch, std::uint64_t oldest_live) {
   if (epoch != barrier_sent_)
     return fail(error(errc::internal, "an operator answered for an epoch that is not open"));
   report_.oldest_live = std::min(report_.oldest_live, oldest_live);
-  if (--acknowledgements_due_ != 0) return;
-  if (dead_letters_ == nullptr) return epochs_.report(context_.lane, std::move(report_));
+  if (!passes("operator.acknowledged") || --acknowledgements_due_ != 0) return;
+  all_acknowledged(epoch);
+}
+
+void lane::all_acknowledged(std::uint64_t epoch) {
+  if (!passes("lane.acknowledged")) return;
+  if (dead_letters_ == nullptr) return seal_state(epoch);
   // After every operator's barrier: nothing of this epoch is written any more.
-  dead_letters_->flush([this](result<> r) {
+  dead_letters_->flush([this, epoch](result<> r) {
     if (!r) return fail(r.error().with_context(plan_.graph->dead_letters_name));
+    seal_state(epoch);
+  });
+  letters_epoch_ = epoch + 1;
+  for (const early_letter& l : std::exchange(early_letters_, {})) {
+    std::vector<record_header> headers;
+    for (const auto& [key, value] : l.headers) headers.push_back({key, value});
+    outgoing letter;
+    if (l.key) letter.key = *l.key;
+    if (l.value) letter.value = *l.value;
+    letter.timestamp_ms = l.timestamp_ms;
+    write_letter(headers, letter);
+  }
+}
+
+void lane::seal_state(std::uint64_t) {
+  if (kept_ == nullptr) return epochs_.report(context_.lane, std::move(report_));
+  if (!passes("state.flush.before")) return;
+  kept_->flush([this](result<> r) {
+    if (!r) return fail(std::move(r.error()));
+    if (!passes("state.flush.after")) return;
     epochs_.report(context_.lane, std::move(report_));
   });
 }
 
 void lane::dead_letter(const detail::record_origin& origin, const std::string& name, const char* step,
-                       const std::string& cause) {
+                       const std::string& cause, std::uint64_t epoch) {
   const std::string partition = origin.from == nullptr ? "" : std::to_string(origin.from->partition);
   const std::string offset = std::to_string(origin.offset);
   std::vector<record_header> headers{
@@ -273,6 +360,17 @@ void lane::dead_letter(const detail::record_origin& origin, const std::string& n
     letter.value = origin.record->value;
     letter.timestamp_ms = origin.record->timestamp_ms;
   }
+  if (epoch <= letters_epoch_) return write_letter(headers, letter);
+  // This operator has let the barrier pass, others of the lane have not.
+  early_letter& early = early_letters_.emplace_back();
+  if (letter.key.data() != nullptr) early.key = std::string(letter.key);
+  if (letter.value.data() != nullptr) early.value = std::string(letter.value);
+  early.timestamp_ms = letter.timestamp_ms;
+  for (const record_header& h : headers) early.headers.emplace_back(h.key, h.value);
+}
+
+void lane::write_letter(std::span<const record_header> headers, const outgoing& about) {
+  outgoing letter = about;
   letter.headers = headers;
   if (result<> r = dead_letters_->write({&letter, 1}); !r)
     fail(r.error().with_context(plan_.graph->dead_letters_name));

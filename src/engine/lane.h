@@ -5,16 +5,21 @@
 #include <penstock/detail/op.h>
 #include <penstock/lane.h>
 #include <penstock/sink.h>
+#include <penstock/transactions.h>
 
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/coordinator.h"
 #include "engine/exchange.h"
+#include "engine/restoration.h"
 #include "engine/source_task.h"
 #include "engine/table_task.h"
 #include "io/clock.h"
@@ -42,6 +47,10 @@ struct job_plan {
   std::vector<std::unique_ptr<sink_connector>> sinks;  ///< by node; null where there is none
   std::unique_ptr<sink_connector> dead_letters;        ///< null where there is none
   std::map<std::string, alignment_group> alignment;    ///< complete before the lanes run
+  /// In a job that is exactly once: its epochs, and the nodes whose state they keep.
+  std::unique_ptr<epoch_transactions> transactions;
+  std::vector<std::uint32_t> kept_nodes;
+  std::unique_ptr<restoration> restored;  ///< with transactions
   /// By node, where its outlet is partitioned and there are several lanes: channel from * lanes + to.
   std::vector<std::vector<std::unique_ptr<exchange_channel>>> channels;
 };
@@ -52,8 +61,8 @@ class lane final : private detail::services {
   lane(job_plan& plan, coordinator& epochs, lane_context context);
   ~lane();
 
-  /// Makes and connects the operators, opens readers and writers. On the lane's thread, before the first
-  /// step.
+  /// Makes and connects the operators, opens readers and writers, restores state. On the lane's thread,
+  /// before the first step.
   result<> open();
   /// One round over everything that may have work. False when there was none. Errors go to the coordinator.
   bool step(io::instant now);
@@ -78,12 +87,19 @@ class lane final : private detail::services {
   result<std::unique_ptr<source_reader>> open_reader(std::uint32_t node) override;
   result<std::unique_ptr<sink_writer>> open_writer(std::uint32_t node) override;
   void* table(std::uint32_t node) override;
+  void save(detail::durable_state& state) override;
   std::int64_t processing_time() const noexcept override { return wall_ms_; }
   void wake_at(detail::op& who, std::int64_t ms) override;
   void dead_letter(const detail::record_origin& origin, const std::string& name, const char* step,
-                   const std::string& cause) override;
+                   const std::string& cause, std::uint64_t epoch) override;
 
   bool owns(std::size_t split) const noexcept { return split % plan_.info.lanes == context_.lane; }
+  bool passes(const char* step);  // a failpoint; false when it failed the job
+  result<> restore_state();
+  result<> restore_operator(std::size_t index);
+  void all_acknowledged(std::uint64_t epoch);
+  void seal_state(std::uint64_t epoch);
+  void write_letter(std::span<const record_header> headers, const outgoing& about);
   void make_operators();
   void connect_operators();
   void connect_exchange(std::uint32_t node);
@@ -111,8 +127,18 @@ class lane final : private detail::services {
     detail::op* who;
     std::int64_t at_ms;
   };
+  /// A dead letter of an epoch that begins when the open one has ended.
+  struct early_letter {
+    std::optional<std::string> key, value;
+    std::int64_t timestamp_ms;
+    std::vector<std::pair<std::string, std::string>> headers;
+  };
+  std::unique_ptr<lane_transactions> kept_;     // null unless exactly once
+  std::vector<detail::durable_state*> states_;  // as plan_.kept_nodes
   std::unique_ptr<sink_writer> dead_letters_;
-  std::vector<wake> wakes_;  // few: an operator each
+  std::vector<early_letter> early_letters_;
+  std::uint64_t letters_epoch_ = 1;  // the one that dead_letters_ is given
+  std::vector<wake> wakes_;          // few: an operator each
   std::int64_t next_wake_ = max_watermark;
   std::int64_t wall_ms_ = 0;
   std::vector<coordinator::source_plan> last_commit_;  // by stream number

@@ -14,6 +14,8 @@ namespace penstock::engine {
 struct restored_time {
   std::int64_t watermark = min_watermark;
   bool idle = false;
+  /// The split's own, before it was merged with the others. Known where positions are those of the barrier.
+  std::int64_t split = min_watermark;
 };
 std::string encode_time(restored_time t);
 /// Nothing when there is none, or it is not ours.

@@ -6,16 +6,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/failpoint.h"
+
 namespace penstock::engine {
 
 source_task::source_task(detail::source_op& into, watermark_options options, std::int64_t restored,
                          bool restored_idle)
     : into_(into), options_(options), time_(restored), finite_(restored), start_idle_(restored_idle) {}
 
-void source_task::add(std::uint32_t number, std::int64_t start, io::instant now) {
+void source_task::add(std::uint32_t number, std::int64_t start, std::int64_t watermark, io::instant now) {
   split_progress s;
   s.number = number;
   s.position = start;
+  s.watermark = watermark;
   s.idle = start_idle_;
   s.last_record = now;
   splits_.push_back(s);
@@ -33,6 +36,10 @@ bool source_task::step(io::instant now) {
   if (stopped_ || ended_ || failure_ || held_back()) return false;
   const bool moved = group_ != nullptr && keep_together(now);
   if (held_) return moved;
+  if (result<> r = io::failpoint("source.poll"); !r) {
+    failure_ = std::move(r.error());
+    return false;
+  }
   auto read = into_.poll();
   if (!read) {
     failure_ = std::move(read.error());

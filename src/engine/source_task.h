@@ -56,7 +56,8 @@ class source_task final : public driver {
   /// `restored` is the watermark that the operators had reached before a restart: records behind it were done
   /// with.
   source_task(detail::source_op& into, watermark_options options, std::int64_t restored, bool restored_idle);
-  void add(std::uint32_t number, std::int64_t start, io::instant now);
+  /// `watermark` is what the split's own generator had reached, where that is known.
+  void add(std::uint32_t number, std::int64_t start, std::int64_t watermark, io::instant now);
 
   /// Before the first step.
   void align(const alignment_group& group, std::atomic<std::int64_t>* place) {

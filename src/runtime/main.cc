@@ -16,6 +16,7 @@ int main(const topology& what, int argc, char** argv) {
   std::string brokers;
   std::int64_t commit_interval_ms = options.run.commit_interval.count();
   std::string describe;
+  bool exactly_once = false, at_least_once = false;
 
   CLI::App app("Runs the topology '" + std::string(what.name()) +
                "' until its input ends or SIGINT or SIGTERM.");
@@ -23,9 +24,12 @@ int main(const topology& what, int argc, char** argv) {
   app.add_option("--application", options.run.application,
                  "Name under which progress is kept: the consumer group (default: the topology's name)");
   app.add_option("--lanes", options.run.lanes, "Threads (default: one a core)")->check(CLI::Range(1, 1024));
-  app.add_option("--commit-interval", commit_interval_ms, "Milliseconds between commits")
+  app.add_option("--commit-interval", commit_interval_ms, "Milliseconds of an epoch")
       ->check(CLI::Range(1, 3'600'000))
       ->capture_default_str();
+  auto* once = app.add_flag("--exactly-once", exactly_once,
+                            "Fail where exactly once cannot be had (it is the default where it can)");
+  app.add_flag("--at-least-once", at_least_once, "Do without transactions")->excludes(once);
   app.add_flag("--describe{text}", describe,
                "Print the topology and exit; as JSON or for Graphviz: --describe=json, --describe=dot")
       ->check(CLI::IsMember({"text", "json", "dot"}));
@@ -42,6 +46,8 @@ int main(const topology& what, int argc, char** argv) {
     return 0;
   }
   if (!brokers.empty()) options.run.settings["bootstrap.servers"] = brokers;
+  if (exactly_once) options.run.delivery = guarantee::exactly_once;
+  if (at_least_once) options.run.delivery = guarantee::at_least_once;
   options.run.commit_interval = std::chrono::milliseconds(commit_interval_ms);
   if (auto done = run(what, options); !done) {
     fmt::print(stderr, "{}: {}\n", what.name(), done.error().message());

@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
+#include <utility>
 
 namespace penstock::detail {
 namespace {
 constexpr row_id swept_at_once = 16;
+constexpr std::string_view names_row = "columns";
+constexpr std::size_t none_here = static_cast<std::size_t>(-1);
+std::string shared_prefix(const std::string& name) { return "shared/" + name + "/"; }
 }  // namespace
 
 void row_index::insert(std::uint64_t hash, row_id row) {
@@ -52,11 +56,16 @@ row_id state_rows::take_row() {
   }
   const row_id row = rows_++;
   holders_.reach(row);
+  if (noting_) flags_.reach(row);
   for (auto& c : columns_) c->reach(row);
   return row;
 }
 
 void state_rows::forget(row_id row) {
+  if (noting_) {
+    if ((flags_[row] & row_saved) != 0) row_gone(row);
+    flags_[row] = 0;
+  }
   free_row(row);
   free_.push_back(row);
   --used_;
@@ -69,6 +78,78 @@ void state_rows::adopt(std::string name, std::unique_ptr<state_column> column, b
   names_.push_back(std::move(name));
   if (expires) expiring_.push_back(column.get());
   columns_.push_back(std::move(column));
+}
+
+void state_rows::adopt(std::string name, std::unique_ptr<shared_column> column) {
+  if (std::find(shared_names_.begin(), shared_names_.end(), name) != shared_names_.end())
+    problem_ = "two broadcast states have the name '" + name + "'";
+  shared_names_.push_back(std::move(name));
+  shared_.push_back(std::move(column));
+}
+
+void state_rows::note_changes() {
+  noting_ = true;
+  for (auto& s : shared_) s->note_changes();
+  saved_order_.clear();
+  for (std::size_t i = 0; i < columns_.size(); ++i) saved_order_.push_back(i);
+}
+
+void state_rows::note(row_id row) {
+  if ((flags_[row] & row_changed) != 0) return;
+  flags_[row] |= row_changed;
+  changed_.push_back(row);
+}
+
+void state_rows::save_shared(state_log& to, bool first) {
+  if (!first) return;
+  for (std::size_t i = 0; i < shared_.size(); ++i) shared_[i]->save(to, shared_prefix(shared_names_[i]));
+  if (std::exchange(names_saved_, true) || names_.empty()) return;
+  std::string value;
+  encode_state(names_, value);
+  to.put(shared_rows, names_row, value);
+}
+
+bool state_rows::restore_shared(std::string_view row, std::string_view value) {
+  if (row == names_row) {
+    std::vector<std::string> saved;
+    if (!decode_all(value, saved)) return false;
+    saved_order_.clear();
+    for (const std::string& name : saved) {
+      const auto at = std::find(names_.begin(), names_.end(), name);
+      saved_order_.push_back(at == names_.end() ? none_here : static_cast<std::size_t>(at - names_.begin()));
+    }
+    return true;
+  }
+  for (std::size_t i = 0; i < shared_.size(); ++i) {
+    const std::string prefix = shared_prefix(shared_names_[i]);
+    if (row.starts_with(prefix)) return shared_[i]->restore(row.substr(prefix.size()), value);
+  }
+  return true;  // of a state that the function has no more
+}
+
+// Each column with its length, so that one that is gone can be passed over.
+void state_rows::save_columns(row_id row, std::string& out) const {
+  put_varint(columns_.size(), out);
+  std::string bytes;
+  for (const auto& c : columns_) {
+    bytes.clear();
+    c->save(row, bytes);
+    put_varint(bytes.size(), out);
+    out += bytes;
+  }
+}
+
+bool state_rows::load_columns(row_id row, std::string_view& in) {
+  std::uint64_t n = 0;
+  if (!take_varint(in, n) || n > saved_order_.size()) return false;
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint64_t size = 0;
+    if (!take_varint(in, size) || size > in.size()) return false;
+    const std::string_view bytes = in.substr(0, size);
+    in.remove_prefix(size);
+    if (saved_order_[i] != none_here && !columns_[saved_order_[i]]->load(row, bytes)) return false;
+  }
+  return true;
 }
 
 void check_broadcasting(const state_rows& rows, const std::string& name) {

@@ -19,6 +19,7 @@ bool timer_set::add(std::int64_t at, row_id row) {
   if (!fresh && m == mark::set) return false;
   m = mark::set;
   ++live_;
+  if (noting_) note(at, row);
   if (fresh) {
     heap_.push_back(id);
     std::push_heap(heap_.begin(), heap_.end(), later);
@@ -32,6 +33,7 @@ bool timer_set::remove(std::int64_t at, row_id row) {
   if (m == nullptr || *m == mark::removed) return false;
   *m = mark::removed;
   --live_;
+  if (noting_) forget(at, row);
   // Those that wait for their time to be forgotten must not pile up: a session that is always renewed.
   if (heap_.size() > 64 && live_ < heap_.size() / 4) drop_removed();
   return true;
@@ -59,9 +61,27 @@ bool timer_set::take(std::int64_t limit, timer_id& into) {
     marks_.erase(hash_of(into), into);
     if (!set) continue;
     --live_;
+    if (noting_) forget(into.at, into.row);
     return true;
   }
   return false;
+}
+
+const std::vector<std::int64_t>& timer_set::of(row_id row) const noexcept {
+  static const std::vector<std::int64_t> none;
+  return row < by_row_.size() ? by_row_[row] : none;
+}
+
+void timer_set::note(std::int64_t at, row_id row) {
+  if (row >= by_row_.size()) by_row_.resize(std::size_t{row} + 1);
+  by_row_[row].push_back(at);
+}
+
+void timer_set::forget(std::int64_t at, row_id row) {
+  std::vector<std::int64_t>& all = by_row_[row];
+  const auto it = std::find(all.begin(), all.end(), at);
+  *it = all.back();
+  all.pop_back();
 }
 
 }  // namespace penstock::detail

@@ -27,7 +27,12 @@ struct driver::impl {
     // Epochs end on request only, and a stop is never given up.
     constexpr std::chrono::hours never{24 * 365 * 200};
     auto made = engine::execution::create(
-        what, {.lanes = options.lanes, .commit_interval = never, .stop_timeout = never}, clock);
+        what,
+        {.lanes = options.lanes,
+         .delivery = options.exactly_once ? guarantee::exactly_once : guarantee::at_least_once,
+         .commit_interval = never,
+         .stop_timeout = never},
+        clock);
     if (!made) {
       start_failure = std::move(made.error());
       return;
@@ -140,6 +145,8 @@ operator_metrics driver::metrics(const std::string& name) const {
   }
   return {};
 }
+
+bool driver::over() const { return impl_->run != nullptr && impl_->run->epochs().over(); }
 
 job_progress driver::progress() const {
   return impl_->run == nullptr ? job_progress{} : impl_->run->progress();

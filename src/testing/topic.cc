@@ -2,28 +2,12 @@
 #include <penstock/testing.h>
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "base/hash.h"
+#include "testing/memory_transactions.h"
 
 namespace penstock::testing {
-
-struct topic::state {
-  struct stored {
-    testing::record record;
-    std::uint64_t unflushed_by = 0;  // the writer that has not flushed it, or 0
-  };
-  struct partition {
-    std::deque<stored> records;  // addresses stay: views are given out
-    std::optional<std::int64_t> committed;
-    std::string metadata;
-  };
-  std::string name;
-  mutable std::mutex mutex;
-  std::vector<partition> partitions;
-  std::uint64_t writers = 0;
-};
 
 namespace {
 
@@ -129,6 +113,7 @@ class topic_reading final : public source_connector {
       s.end = static_cast<std::int64_t>(p.records.size());
       if (options_.bounded) s.stop = s.end;
       if (purpose == read_purpose::stream) {
+        s.committed = p.committed.has_value();
         s.start = p.committed.value_or(0);
         s.metadata = p.metadata;
       }
@@ -136,7 +121,13 @@ class topic_reading final : public source_connector {
     }
     return found;
   }
-  result<std::unique_ptr<source_reader>> open_reader(const lane_context&) override {
+  std::string transaction_domain(const job_info&) const override { return "memory"; }
+  result<std::unique_ptr<epoch_transactions>> make_transactions(const job_info&) const override {
+    return std::make_unique<memory_transactions>(options_.from);
+  }
+  result<std::unique_ptr<source_reader>> open_reader(const lane_context& lane) override {
+    if (lane.transactions != nullptr)
+      dynamic_cast<memory_transactions&>(*lane.transactions).knows(options_.from);
     return std::make_unique<topic_reader>(options_.from, options_.poll_size);
   }
 
@@ -146,7 +137,9 @@ class topic_reading final : public source_connector {
 
 class topic_writer final : public sink_writer {
  public:
-  topic_writer(shared_state to, bool accept) : to_(std::move(to)), accept_(accept) {
+  topic_writer(shared_state to, bool accept, epoch_transactions* transactions)
+      : to_(std::move(to)), accept_(accept), in_transactions_(transactions != nullptr) {
+    if (in_transactions_) dynamic_cast<memory_transactions&>(*transactions).knows(to_);
     const std::lock_guard lock(to_->mutex);
     id_ = ++to_->writers;
   }
@@ -165,14 +158,17 @@ class topic_writer final : public sink_writer {
       for (const record_header& h : r.headers) copy.headers.emplace_back(h.key, h.value);
       const auto n = static_cast<std::int32_t>(to_->partitions.size());
       const auto to = copy.key ? base::partition_for_key(*copy.key, n) : 0;
-      to_->partitions[static_cast<std::size_t>(to)].records.push_back({std::move(copy), id_});
+      to_->partitions[static_cast<std::size_t>(to)].records.push_back({std::move(copy), id_, epoch_});
     }
     return {};
   }
   bool ready() const override { return true; }
   void flush(std::function<void(result<>)> done) override {
     if (!accept_) return;
-    {
+    if (in_transactions_) {
+      const std::lock_guard lock(to_->mutex);
+      to_->sealed[id_] = ++epoch_;  // what has been written is committed with the epoch
+    } else {
       const std::lock_guard lock(to_->mutex);
       for (auto& p : to_->partitions) {
         for (auto& s : p.records) {
@@ -186,7 +182,9 @@ class topic_writer final : public sink_writer {
  private:
   shared_state to_;
   bool accept_;
+  bool in_transactions_;
   std::uint64_t id_ = 0;
+  std::uint64_t epoch_ = 0;
 };
 
 class topic_writing final : public sink_connector {
@@ -195,8 +193,9 @@ class topic_writing final : public sink_connector {
   std::string describe() const override { return "topic " + options_.to->name + " in memory"; }
   void validate(std::vector<std::string>&) const override {}
   result<> prepare(const job_info&) override { return {}; }
-  result<std::unique_ptr<sink_writer>> open_writer(const lane_context&) override {
-    return std::make_unique<topic_writer>(options_.to, options_.accept);
+  std::string transaction_domain(const job_info&) const override { return "memory"; }
+  result<std::unique_ptr<sink_writer>> open_writer(const lane_context& lane) override {
+    return std::make_unique<topic_writer>(options_.to, options_.accept, lane.transactions);
   }
 
  private:
@@ -214,7 +213,7 @@ const std::string& topic::name() const noexcept { return state_->name; }
 
 topic& topic::append(record r, std::uint32_t partition) {
   const std::lock_guard lock(state_->mutex);
-  state_->partitions.at(partition).records.push_back({std::move(r), 0});
+  state_->partitions.at(partition).records.push_back({std::move(r), 0, 0});
   return *this;
 }
 

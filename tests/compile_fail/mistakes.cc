@@ -42,6 +42,12 @@ struct needs_more {
   void process(const int&, auto&) {}
 };
 
+struct keeps_a_pointer {
+  using output = int;
+  ps::value_state<const char*> last;
+  explicit keeps_a_pointer(auto& state) : last(state, "last") {}
+  void process(int, auto&) {}
+};
 struct cannot_merge {
   using accumulator = int;
   void add(int& n, const int&) const { ++n; }
@@ -195,5 +201,8 @@ void build(ps::topology& topo) {
       .key_by([](const ps::raw& r) { return std::string(r.key); })
       .aggregate("count", ps::count())
       .print("out");
+#elif CASE == 39
+  // says: this type is used as state and cannot be kept
+  numbers.key_by([](int i) { return i; }).process<keeps_a_pointer>("p").print("out");
 #endif
 }

@@ -17,9 +17,9 @@ namespace penstock::detail {
 /// A hash table with open addressing, for the keyed state of one operator on one lane. Made for the loop that
 /// looks up a block of keys: hash all, `prefetch` all, then `at` each. Memory is kept when entries go.
 ///
-/// Layout: one tag byte a slot (0: free, else 0x80 | seven bits of the hash) beside an array of slots; linear
-/// probing from the upper bits of the hash; at most five eighths full. The order of for_each follows the
-/// hashes: the same insertions give the same order.
+/// Layout: one tag byte a slot (0: free, else 0x80 | six bits of the hash, and 0x40 once it was changed,
+/// where that is noted) beside an array of slots; linear probing from the upper bits of the hash; at most
+/// five eighths full. The order of for_each follows the hashes: the same insertions give the same order.
 template <typename K, typename V>
 class flat_table {
  public:
@@ -52,10 +52,13 @@ class flat_table {
       grow();
     const std::uint8_t tag = tag_of(hash);
     for (std::size_t i = hash >> shift_;; i = (i + 1) & (capacity_ - 1)) {
-      if (tags_[i] == tag && slots_[i].key == key) return slots_[i].value;
+      if ((tags_[i] & ~changed) == tag && slots_[i].key == key) {
+        if (noting_) tags_[i] = tag | changed;
+        return slots_[i].value;
+      }
       if (tags_[i] == 0) {
         ::new (static_cast<void*>(slots_ + i)) slot{K(std::forward<Key>(key)), make()};
-        tags_[i] = tag;
+        tags_[i] = noting_ ? tag | changed : tag;
         ++size_;
         return slots_[i].value;
       }
@@ -96,6 +99,26 @@ class flat_table {
     }
   }
 
+  /// From now on `at` notes what it gives out as changed.
+  void note_changes() noexcept { noting_ = true; }
+  /// f(key, value) for all that changed since the last call.
+  template <typename F>
+  void take_changes(F&& f) {
+    for (std::size_t i = 0; i < capacity_; i += 8) {
+      std::uint64_t tags;  // the capacity is 16 at least
+      std::memcpy(&tags, tags_ + i, 8);
+      if ((tags & 0x4040404040404040) == 0) continue;
+      for (std::size_t j = i; j < i + 8; ++j) {
+        if ((tags_[j] & changed) == 0) continue;
+        tags_[j] &= static_cast<std::uint8_t>(~changed);
+        f(std::as_const(slots_[j].key), slots_[j].value);
+      }
+    }
+  }
+  void forget_changes() noexcept {
+    for (std::size_t i = 0; i < capacity_; ++i) tags_[i] &= static_cast<std::uint8_t>(~changed);
+  }
+
   void clear() noexcept {
     if (size_ == 0) return;
     if constexpr (!std::is_trivially_destructible_v<slot>) {
@@ -107,18 +130,19 @@ class flat_table {
 
  private:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+  static constexpr std::uint8_t changed = 0x40;
   std::size_t next(std::size_t i) const noexcept { return (i + 1) & (capacity_ - 1); }
   template <typename Key>
   std::size_t index_of(std::uint64_t hash, const Key& key) const noexcept {
     if (size_ == 0) return nowhere;
     const std::uint8_t tag = tag_of(hash);
     for (std::size_t i = hash >> shift_; tags_[i] != 0; i = next(i)) {
-      if (tags_[i] == tag && slots_[i].key == key) return i;
+      if ((tags_[i] & ~changed) == tag && slots_[i].key == key) return i;
     }
     return nowhere;
   }
   std::uint8_t tag_of(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint8_t>(0x80 | ((hash >> (shift_ - 7)) & 0x7f));
+    return static_cast<std::uint8_t>(0x80 | ((hash >> (shift_ - 6)) & 0x3f));
   }
   template <typename F>
   void for_each_slot(F&& f) {
@@ -148,7 +172,7 @@ class flat_table {
       std::size_t i = hash >> shift_;
       while (tags_[i] != 0) i = (i + 1) & (capacity_ - 1);
       ::new (static_cast<void*>(slots_ + i)) slot(std::move(old_slots[j]));
-      tags_[i] = tag_of(hash);
+      tags_[i] = static_cast<std::uint8_t>(tag_of(hash) | (old_tags[j] & changed));
       old_slots[j].~slot();
     }
     if (old_capacity != 0) {
@@ -163,6 +187,7 @@ class flat_table {
   std::size_t size_ = 0;
   std::size_t limit_ = 0;
   int shift_ = 0;
+  bool noting_ = false;
 };
 
 }  // namespace penstock::detail

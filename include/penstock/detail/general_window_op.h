@@ -13,6 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -91,11 +94,15 @@ struct function_body {
 };
 
 template <typename K, typename T, typename Body, typename Trigger>
-class general_window_op final : public op, public input<keyed_batch<K, T>> {
+class general_window_op final : public op, public input<keyed_batch<K, T>>, private durable_state {
  public:
   using out = typename Body::out;
   general_window_op(window_rule<T> rule, Body body, Trigger trigger)
-      : rule_(std::move(rule)), body_(std::move(body)), trigger_(std::move(trigger)) {}
+      : rule_(std::move(rule)), body_(std::move(body)), trigger_(std::move(trigger)) {
+    check_kept<K>();
+    check_kept<typename Body::contents>();
+    check_kept<trigger_state_t<Trigger>>();
+  }
 
   void connect(std::uint32_t outlet, op& consumer) override {
     if (outlet == 0) {
@@ -151,10 +158,9 @@ class general_window_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    epoch_ = epoch + 1;
-    services_->acknowledge(epoch, live_epochs_.empty() ? epoch + 1 : live_epochs_.begin()->first);
-    pass_barrier(epoch);
+    seal_state(epoch, live_epochs_.empty() ? epoch + 1 : live_epochs_.begin()->first);
   }
+  durable_state* durable() override { return this; }
 
  private:
   using kind = typename window_rule<T>::kind;
@@ -174,6 +180,63 @@ class general_window_op final : public op, public input<keyed_batch<K, T>> {
     // it alone, so a session costs a timer a gap and not one a record.
     std::int64_t armed[2] = {max_watermark, max_watermark};
   };
+
+  // A row a key: its windows.
+  void note_changes() override { rows_.note_changes(); }
+  void save_changes(state_log& to) override {
+    rows_.save_changes(to, [&](row_id row, std::string& out) {
+      const auto& all = cells_[row].windows;
+      put_varint(all.size(), out);
+      for (const open_window& w : all) save_window(w, out);
+    });
+    kept_watermark_.save(to, services_->context().lane, watermark_, layout());
+  }
+  static void save_window(const open_window& w, std::string& out) {
+    encode_state(std::tuple(w.span.start_ms, w.span.end_ms, w.first_ts, w.last_ts, w.filled), out);
+    encode_state(w.contents, out);
+    encode_state(w.state, out);
+    put_varint(w.alarms.size(), out);
+    for (const auto& a : w.alarms) encode_state(std::tuple(a.at, a.domain), out);
+  }
+  bool restore(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    if (partition == shared_rows)
+      return kept_watermark_.is_mine(row) && kept_watermark_.restore(value, layout());
+    return rows_.restore(row, value, [&](row_id id, std::string_view& in) {
+      cells_.reach(id);
+      std::uint64_t n = 0;
+      if (!take_varint(in, n) || n > in.size()) return false;
+      for (std::uint64_t i = 0; i < n; ++i) {
+        open_window w{{}, epoch_, max_watermark, min_watermark};
+        if (!load_window(w, in)) return false;
+        if (i == 0) rows_.hold(id);
+        ++live_epochs_[epoch_];
+        cells_[id].windows.push_back(std::move(w));
+      }
+      rearm(id);
+      return true;
+    });
+  }
+  static bool load_window(open_window& w, std::string_view& in) {
+    std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool> times;
+    std::vector<std::tuple<std::int64_t, time_domain>> alarms;
+    if (!decode_state(in, times) || !decode_state(in, w.contents) || !decode_state(in, w.state) ||
+        !decode_state(in, alarms))
+      return false;
+    std::tie(w.span.start_ms, w.span.end_ms, w.first_ts, w.last_ts, w.filled) = times;
+    for (const auto& [at, domain] : alarms) w.alarms.push_back({at, domain});
+    return true;
+  }
+  void restored() override {
+    watermark_ = kept_watermark_.restored();
+    if (const std::int64_t next = processing_.next(); next != asked_)
+      services_->wake_at(*this, asked_ = next);
+  }
+  std::uint64_t layout() const noexcept {
+    return mix_hash(rule_.shape.layout(),
+                    static_cast<std::uint64_t>(rule_.what) * 4 + static_cast<std::uint64_t>(rule_.time)) >>
+           1;
+  }
+
   std::int64_t expiry(const time_window& w) const { return saturating_add(w.last(), rule_.lateness); }
   std::int64_t time_now() const { return rule_.time == time_domain::event ? watermark_ : min_watermark; }
 
@@ -378,23 +441,27 @@ class general_window_op final : public op, public input<keyed_batch<K, T>> {
   void settle() {
     if (const row_id row = rows_.current(); row != no_row) {
       cells_.reach(row);
-      cell& c = cells_[row];
-      forget_idle(c.windows);
-      std::int64_t wanted[2] = {max_watermark, max_watermark};
-      for (const open_window& w : c.windows) {
-        for (const auto& a : w.alarms) {
-          auto& at = wanted[static_cast<int>(a.domain)];
-          at = std::min(at, a.at);
-        }
-        if (rule_.what != kind::global) {
-          auto& at = wanted[static_cast<int>(rule_.time)];
-          at = std::min(at, expiry(w.span));
-        }
-      }
-      arm(event_, row, c.armed[0], wanted[0]);
-      arm(processing_, row, c.armed[1], wanted[1]);
+      rows_.touch(row);
+      forget_idle(cells_[row].windows);
+      rearm(row);
     }
     rows_.done();
+  }
+  void rearm(row_id row) {
+    cell& c = cells_[row];
+    std::int64_t wanted[2] = {max_watermark, max_watermark};
+    for (const open_window& w : c.windows) {
+      for (const auto& a : w.alarms) {
+        auto& at = wanted[static_cast<int>(a.domain)];
+        at = std::min(at, a.at);
+      }
+      if (rule_.what != kind::global) {
+        auto& at = wanted[static_cast<int>(rule_.time)];
+        at = std::min(at, expiry(w.span));
+      }
+    }
+    arm(event_, row, c.armed[0], wanted[0]);
+    arm(processing_, row, c.armed[1], wanted[1]);
   }
   static void arm(timer_set& timers, row_id row, std::int64_t& armed, std::int64_t wanted) {
     if (wanted >= armed && wanted != max_watermark) return;
@@ -424,6 +491,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>> {
   std::int64_t asked_ = max_watermark;
   std::uint64_t emitted_ = 0;
   bool stopped_ = false;
+  kept_watermark kept_watermark_;
   output<batch<out>> results_;
   output<batch<T>> late_;
 };

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,12 +24,15 @@ namespace penstock::detail {
 /// Outer rows come out when nothing can match any more, with their own time; so that they are not late
 /// downstream, the watermark is passed on that much later.
 template <typename K, typename A, typename B, typename Out, typename Joiner, bool Left, bool Right>
-class interval_join_op final : public joint_op {
+class interval_join_op final : public joint_op, private durable_state {
  public:
   interval_join_op(std::int64_t lower, std::int64_t upper, std::int64_t grace, Joiner joiner)
       : lower_(lower), upper_(upper), grace_(grace), joiner_(std::move(joiner)) {
     add_port(std::make_unique<typed_port<interval_join_op, keyed_batch<K, A>, 0>>(*this));
     add_port(std::make_unique<typed_port<interval_join_op, keyed_batch<K, B>, 1>>(*this));
+    check_kept<K>();
+    check_kept<A>();
+    check_kept<B>();
     hold_ = grace_;
     if (Left) hold_ = std::max(hold_, upper_ + grace_ + 1);
     if (Right) hold_ = std::max(hold_, grace_ - lower_ + 1);
@@ -71,6 +76,7 @@ class interval_join_op final : public joint_op {
     while (!stopped_ && timers_.take(before_watermark(), due)) {
       rows_.select_row(due.row);
       cells_[due.row].armed = max_watermark;
+      rows_.touch(due.row);
       sweep(cells_[due.row]);
       rearm();
       rows_.done();
@@ -82,11 +88,10 @@ class interval_join_op final : public joint_op {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    epoch_ = epoch + 1;
     if (rows_.empty()) first_epoch_ = 0;
-    services_->acknowledge(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
-    pass_barrier(epoch);
+    seal_state(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
   }
+  durable_state* durable() override { return this; }
 
  private:
   template <typename V>
@@ -105,6 +110,49 @@ class interval_join_op final : public joint_op {
   std::int64_t before_watermark() const {
     return watermark_ == max_watermark ? max_watermark : saturating_add(watermark_, -1);
   }
+
+  // A row a key: the records of either side.
+  void note_changes() override { rows_.note_changes(); }
+  void save_changes(state_log& to) override {
+    rows_.save_changes(to, [&](row_id row, std::string& out) {
+      save_side(cells_[row].left, out);
+      save_side(cells_[row].right, out);
+    });
+    kept_watermark_.save(to, services_->context().lane, watermark_);
+  }
+  template <typename V>
+  static void save_side(const std::vector<entry<V>>& all, std::string& out) {
+    put_varint(all.size(), out);
+    for (const entry<V>& e : all) {
+      encode_state(std::pair(e.ts, e.matched), out);
+      encode_state(e.value, out);
+    }
+  }
+  template <typename V>
+  bool load_side(std::vector<entry<V>>& all, row_id row, std::string_view& in) {
+    std::uint64_t n = 0;
+    if (!take_varint(in, n) || n > in.size()) return false;
+    if (n != 0) rows_.hold(row);
+    for (std::uint64_t i = 0; i < n; ++i) {
+      std::pair<std::int64_t, bool> about;
+      V value{};
+      if (!decode_state(in, about) || !decode_state(in, value)) return false;
+      all.push_back({std::move(value), about.first, about.second});
+    }
+    return true;
+  }
+  bool restore(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    if (partition == shared_rows) return kept_watermark_.is_mine(row) && kept_watermark_.restore(value);
+    return rows_.restore(row, value, [&](row_id id, std::string_view& in) {
+      cells_.reach(id);
+      cell& c = cells_[id];
+      c.armed = max_watermark;
+      if (!load_side(c.left, id, in) || !load_side(c.right, id, in)) return false;
+      rearm();
+      return true;
+    });
+  }
+  void restored() override { watermark_ = kept_watermark_.restored(); }
 
   template <typename Records, typename Late, typename Take>
   void each(Records& records, Late& late, Take take_one) {
@@ -243,6 +291,7 @@ class interval_join_op final : public joint_op {
   std::uint64_t first_epoch_ = 0;
   std::uint64_t emitted_ = 0;
   bool stopped_ = false;
+  kept_watermark kept_watermark_;
   output<batch<Out>> results_;
   output<batch<A>> late_left_;
   output<batch<B>> late_right_;

@@ -14,10 +14,13 @@ namespace penstock::detail {
 /// A running aggregate a key, without windows: every record gives `Make{}(key, result)`, with the record's
 /// timestamp. Its state never ends, so a restart begins at the first record that it ever saw.
 template <typename K, typename T, typename A, typename Out, typename Make>
-class running_op final : public op, public input<keyed_batch<K, T>> {
+class running_op final : public op, public input<keyed_batch<K, T>>, private durable_state {
  public:
   using accumulator = accumulator_t<A, T>;
-  explicit running_op(A aggregator) : aggregator_(std::move(aggregator)) {}
+  explicit running_op(A aggregator) : aggregator_(std::move(aggregator)) {
+    check_kept<K>();
+    check_kept<accumulator>();
+  }
 
   void connect(std::uint32_t, op& consumer) override {
     results_.connect(consumer);
@@ -49,12 +52,25 @@ class running_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    epoch_ = epoch + 1;
-    services_->acknowledge(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
-    pass_barrier(epoch);
+    seal_state(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
   }
+  durable_state* durable() override { return this; }
 
  private:
+  void note_changes() override { groups_.note_changes(); }
+  void save_changes(state_log& to) override {
+    row_writer<K> rows(to);
+    groups_.take_changes([&](const K& key, const accumulator& a) {
+      rows.put({}, key, [&](std::string& out) { encode_state(a, out); });
+    });
+  }
+  bool restore(std::uint32_t, std::string_view row, std::string_view value) override {
+    K key{};
+    if (!decode_all(row, key)) return false;
+    return decode_all(value, groups_.at(key_traits<K>::hash(key), key, [] { return accumulator{}; }));
+  }
+  void restored() override { groups_.forget_changes(); }
+
   A aggregator_;
   flat_table<K, accumulator> groups_;
   std::uint64_t first_epoch_ = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <penstock/detail/batch.h>
+#include <penstock/detail/state_log.h>
 #include <penstock/error_policy.h>
 #include <penstock/lane.h>
 #include <penstock/result.h>
@@ -52,6 +53,8 @@ class services {
   /// `epoch` has passed an operator, with everything before it safe. `oldest_live` is the first epoch whose
   /// records are still needed to rebuild the operator's state; epoch + 1 when there is none.
   virtual void acknowledge(std::uint64_t epoch, std::uint64_t oldest_live) = 0;
+  /// Before an operator with state acknowledges: has its changes written, where state is kept.
+  virtual void save(durable_state& state) = 0;
   virtual result<std::unique_ptr<source_reader>> open_reader(std::uint32_t node) = 0;
   virtual result<std::unique_ptr<sink_writer>> open_writer(std::uint32_t node) = 0;
   /// The lane's copy of a global table (detail::table_data).
@@ -61,9 +64,9 @@ class services {
   /// Has `who.on_processing_time` called once the wall clock has reached `ms`. The last call counts;
   /// max_watermark: never.
   virtual void wake_at(op& who, std::int64_t ms) = 0;
-  /// Hands a bad record to the topology's sink of dead letters, in the open epoch (S20).
+  /// Hands a bad record to the topology's sink of dead letters, in the epoch that it belongs to (S20).
   virtual void dead_letter(const record_origin& origin, const std::string& name, const char* step,
-                           const std::string& cause) = 0;
+                           const std::string& cause, std::uint64_t epoch) = 0;
 
  protected:
   ~services() = default;
@@ -112,6 +115,8 @@ class op {
     services_->acknowledge(epoch, epoch + 1);
     pass_barrier(epoch);
   }
+  /// Its state, if that can outlive the process. Null: it has none, or none that can.
+  virtual durable_state* durable() { return nullptr; }
   /// True while nothing more should be pushed into it: back-pressure.
   virtual bool blocked() const { return false; }
   /// The same of anything behind it.
@@ -141,6 +146,13 @@ class op {
   }
   void pass_on(watermark w) {
     for (op* to : downstream_) to->on_watermark(w);
+  }
+  /// The barrier passes an operator with state; `oldest_live` as for services::acknowledge.
+  void seal_state(std::uint64_t epoch, std::uint64_t oldest_live) {
+    epoch_ = epoch + 1;
+    if (durable_state* state = durable(); state != nullptr) services_->save(*state);
+    services_->acknowledge(epoch, oldest_live);
+    pass_barrier(epoch);
   }
   void pass_barrier(std::uint64_t epoch) {
     for (op* to : downstream_) to->on_barrier(epoch);
@@ -225,13 +237,6 @@ class table_op : public op {
   virtual result<source_op::step> poll() = 0;
   virtual void* data() noexcept = 0;
 };
-
-/// The lane that owns a key, among `lanes`: keys fall into partitions as Kafka's partitioner has it, and
-/// partitions to lanes.
-inline constexpr std::uint32_t key_partitions = 128;
-inline std::size_t lane_of_key(std::uint32_t partition_hash, std::size_t lanes) noexcept {
-  return (partition_hash % key_partitions) * lanes / key_partitions;
-}
 
 /// One direction of a local exchange, from one lane to another (or to itself), as the operator before it sees
 /// it.

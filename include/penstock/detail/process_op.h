@@ -12,8 +12,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace penstock::detail {
 
@@ -39,7 +41,7 @@ using function_maker = std::function<std::unique_ptr<Fn>(keyed_rows<K>&)>;
 
 /// What all of them share: the function, its state, its timers, its outlets. Base is op or joint_op.
 template <typename Base, typename K, typename Fn>
-class process_base : public Base {
+class process_base : public Base, private durable_state {
  public:
   using out = typename Fn::output;
   using context = keyed_context<K, out>;
@@ -78,12 +80,11 @@ class process_base : public Base {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    this->epoch_ = epoch + 1;
     // State is needed from the first record after it was last empty.
     if (context_.rows_.empty()) first_epoch_ = 0;
-    this->services_->acknowledge(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
-    this->pass_barrier(epoch);
+    this->seal_state(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
   }
+  durable_state* durable() override { return this; }
 
  protected:
   /// Calls call(function, record number) for each record with its key selected.
@@ -124,6 +125,44 @@ class process_base : public Base {
   context context_;
 
  private:
+  // A row a key: its columns, then its timers.
+  void note_changes() override {
+    context_.rows_.note_changes();
+    context_.event_timers_.note_rows();
+    context_.processing_timers_.note_rows();
+  }
+  void save_changes(state_log& to) override {
+    const unsigned lane = this->services_->context().lane;
+    context_.rows_.save_shared(to, lane == 0);
+    context_.rows_.save_changes(to, [&](row_id row, std::string& out) {
+      encode_state(context_.event_timers_.of(row), out);
+      encode_state(context_.processing_timers_.of(row), out);
+    });
+    kept_watermark_.save(to, lane, context_.watermark_);
+  }
+  bool restore(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    if (partition == shared_rows)
+      return kept_watermark_.is_mine(row) ? kept_watermark_.restore(value)
+                                          : context_.rows_.restore_shared(row, value);
+    return context_.rows_.restore(row, value, [&](row_id id, std::string_view& in) {
+      return restore_timers(context_.event_timers_, id, in) &&
+             restore_timers(context_.processing_timers_, id, in);
+    });
+  }
+  bool restore_timers(timer_set& timers, row_id row, std::string_view& in) {
+    std::vector<std::int64_t> all;
+    if (!decode_state(in, all)) return false;
+    for (const std::int64_t at : all) {
+      if (timers.add(at, row)) context_.rows_.hold(row);
+    }
+    return true;
+  }
+  void restored() override {
+    context_.watermark_ = kept_watermark_.restored();
+    if (const std::int64_t next = context_.processing_timers_.next(); next != asked_)
+      this->services_->wake_at(*this, asked_ = next);
+  }
+
   void begin_calls() { context_.processing_time_ = this->services_->processing_time(); }
   void begin_record(std::int64_t ts) {
     context_.timestamp_ = ts;
@@ -164,6 +203,7 @@ class process_base : public Base {
   }
 
   std::unique_ptr<Fn> function_;
+  kept_watermark kept_watermark_;
   std::uint64_t first_epoch_ = 0;
   std::int64_t asked_ = max_watermark;
   bool stopped_ = false;

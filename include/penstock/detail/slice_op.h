@@ -13,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,13 +38,16 @@ concept sliceable = mergeable<A, T> && !requires {
 /// but in time only for later ones may fall into slices that are summed already; it is added to the sums as
 /// well.
 template <typename K, typename T, typename A>
-class slice_op final : public op, public input<keyed_batch<K, T>> {
+class slice_op final : public op, public input<keyed_batch<K, T>>, private durable_state {
  public:
   using accumulator = accumulator_t<A, T>;
   using result_type = window_result<K, aggregate_t<A, T>>;
 
   slice_op(window_shape shape, A aggregator)
-      : shape_(shape), length_(std::gcd(shape.size, shape.slide)), aggregator_(std::move(aggregator)) {}
+      : shape_(shape), length_(std::gcd(shape.size, shape.slide)), aggregator_(std::move(aggregator)) {
+    check_kept<K>();
+    check_kept<accumulator>();
+  }
 
   void connect(std::uint32_t outlet, op& consumer) override {
     if (outlet == 0) {
@@ -74,12 +79,11 @@ class slice_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    epoch_ = epoch + 1;
     std::uint64_t oldest = epoch + 1;
     for (const auto& [start, s] : slices_) oldest = std::min(oldest, s->first_epoch);
-    services_->acknowledge(epoch, oldest);
-    pass_barrier(epoch);
+    seal_state(epoch, oldest);
   }
+  durable_state* durable() override { return this; }
 
  private:
   using table = flat_table<K, accumulator>;
@@ -87,11 +91,86 @@ class slice_op final : public op, public input<keyed_batch<K, T>> {
     std::int64_t start;
     std::uint64_t first_epoch;
     table groups;
+    bool logged = false;                    // rows of it may be in the log
+    std::unique_ptr<table> since_summed{};  // where state is kept: what came after `groups` became a sum
   };
   using slices = std::map<std::int64_t, std::unique_ptr<slice>>;
   static constexpr std::size_t block = 128;
   static constexpr std::size_t pool_limit = 8;
   static constexpr std::int64_t unset = max_watermark;
+
+  // What is kept is a slice by itself, never a sum: a row for each slice and key, and a second one for what
+  // came after the slice had become a sum. After a restart all slices begin anew as if none had fired yet.
+  static constexpr char itself = 's', later = 't';
+  void note_changes() override { noting_ = true; }
+  void save_changes(state_log& to) override {
+    for (auto& [start, s] : slices_) save_slice(*s);
+    gone_.move_to(to);
+    kept_watermark_.save(to, services_->context().lane, watermark_, shape_.layout());
+  }
+  void save_slice(slice& s) {
+    s.logged = true;
+    if (s.start >= front_end_) save_table(s.groups, row_prefix(itself, s.start));
+    if (s.since_summed != nullptr) save_table(*s.since_summed, row_prefix(later, s.start));
+  }
+  void save_table(table& t, const std::string& prefix) {
+    row_writer<K> rows(gone_);
+    t.take_changes([&](const K& key, const accumulator& a) {
+      rows.put(prefix, key, [&](std::string& out) { encode_state(a, out); });
+    });
+  }
+  bool restore(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    if (partition == shared_rows)
+      return kept_watermark_.is_mine(row) && kept_watermark_.restore(value, shape_.layout());
+    if (row.empty() || (row.front() != itself && row.front() != later)) return false;
+    const bool after = row.front() == later;
+    row.remove_prefix(1);
+    std::int64_t start = 0;
+    K key{};
+    accumulator a{};
+    if (!decode_number(row, start) || !decode_all(row, key) || !decode_all(value, a)) return false;
+    slice& s = slice_at(start);
+    if (after && s.since_summed == nullptr) s.since_summed = std::make_unique<table>();
+    table& into = after ? *s.since_summed : s.groups;
+    into.at(key_traits<K>::hash(key), key, [] { return accumulator{}; }) = std::move(a);
+    return true;
+  }
+  void restored() override {
+    watermark_ = kept_watermark_.restored();
+    next_start_ = unset;
+    for (auto& [start, s] : slices_) {
+      if (s->since_summed != nullptr) merge_tables(s->groups, *s->since_summed);
+      next_start_ = std::min(next_start_, first_window_of(start));
+      s->logged = true;
+      s->groups.forget_changes();
+    }
+    for (auto& [start, s] : slices_) fold_rows(*s);
+  }
+  /// The two rows of a key as one.
+  void fold_rows(slice& s) {
+    if (s.since_summed == nullptr) return;
+    row_writer<K> rows(gone_);
+    s.since_summed->for_each([&](const K& key, const accumulator&) {
+      rows.erase(row_prefix(later, s.start), key);
+      rows.put(row_prefix(itself, s.start), key,
+               [&](std::string& out) { encode_state(*s.groups.find(key_traits<K>::hash(key), key), out); });
+    });
+    s.since_summed.reset();
+  }
+  static std::string row_prefix(char which, std::int64_t start) {
+    std::string prefix(1, which);
+    encode_number(start, prefix);
+    return prefix;
+  }
+  void erase_rows(slice& s) {
+    if (!std::exchange(s.logged, false)) return;
+    row_writer<K> rows(gone_);
+    const std::string prefix = row_prefix(itself, s.start);
+    s.groups.for_each([&](const K& key, const accumulator&) { rows.erase(prefix, key); });
+    if (s.since_summed == nullptr) return;
+    const std::string second = row_prefix(later, s.start);
+    s.since_summed->for_each([&](const K& key, const accumulator&) { rows.erase(second, key); });
+  }
 
   /// Adds records from `at` on as long as they are in one slice; the number of the next one.
   std::size_t add_run(keyed_batch<K, T>& records, std::size_t at, std::size_t to) {
@@ -169,18 +248,29 @@ class slice_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   std::unique_ptr<slice> take_slice() {
-    if (pool_.empty()) return std::make_unique<slice>();
+    if (pool_.empty()) {
+      auto fresh = std::make_unique<slice>();
+      if (noting_) fresh->groups.note_changes();
+      return fresh;
+    }
     auto s = std::move(pool_.back());
     pool_.pop_back();
     return s;
   }
 
   /// A record has come into a slice that is part of `back_`, or of the sums in front.
-  void add_to_sums(const slice& into, std::uint64_t hash, const K& key, const T& value) {
+  void add_to_sums(slice& into, std::uint64_t hash, const K& key, const T& value) {
     const auto make = [] { return accumulator{}; };
     if (into.start >= front_end_) {
       aggregator_.add(back_.at(hash, key, make), value);
       return;
+    }
+    if (noting_) {
+      if (into.since_summed == nullptr) {
+        into.since_summed = std::make_unique<table>();
+        into.since_summed->note_changes();
+      }
+      aggregator_.add(into.since_summed->at(hash, key, make), value);
     }
     for (auto at = slices_.begin(); at != slices_.end() && at->first < into.start; ++at)
       aggregator_.add(at->second->groups.at(hash, key, make), value);
@@ -255,12 +345,17 @@ class slice_op final : public op, public input<keyed_batch<K, T>> {
   }
   void release(std::unique_ptr<slice> s) {
     if (recent_ == s.get()) recent_ = nullptr;
+    erase_rows(*s);
     s->groups.clear();
+    s->since_summed.reset();
     if (pool_.size() < pool_limit) pool_.push_back(std::move(s));
   }
 
   /// All slices of the last window become sums from themselves on; `back_` begins anew.
   void flip() {
+    if (noting_) {  // what they are by themselves is written before it is lost
+      for (auto& [start, s] : slices_) save_slice(*s);
+    }
     back_.clear();
     front_end_ = back_end_;
     const auto end = slices_.lower_bound(front_end_);
@@ -302,6 +397,9 @@ class slice_op final : public op, public input<keyed_batch<K, T>> {
   std::vector<std::unique_ptr<slice>> pool_;
   slice* recent_ = nullptr;
   std::uint64_t emitted_ = 0;
+  bool noting_ = false;
+  pending_rows gone_;
+  kept_watermark kept_watermark_;
   output<batch<result_type>> results_;
   output<batch<T>> late_;
 };

@@ -11,6 +11,9 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -46,6 +49,18 @@ class expiring_column : public state_column {
   bool over(std::int64_t deadline) const noexcept {
     return deadline != never && deadline <= rows_.now(domain_);
   }
+  /// When a cell's content ends, where it does.
+  void save_until(std::int64_t until, std::string& out) const {
+    out.push_back(until == never ? '\0' : '\1');
+    if (until != never) encode_number(until, out);
+  }
+  bool load_until(std::string_view& in, std::int64_t& until) const {
+    bool ends = false;
+    until = never;
+    if (!decode_number(in, ends) || (ends && !decode_number(in, until))) return false;
+    if (ttl_ <= 0) until = never;
+    return true;
+  }
   state_rows& rows_;
   const std::int64_t ttl_;
   const time_domain domain_;
@@ -64,7 +79,10 @@ class value_column final : public expiring_column {
         clear();
         return nullptr;
       }
-      if (on_read_) cells_[row].until = deadline();
+      if (on_read_) {
+        cells_[row].until = deadline();
+        rows_.touch(row);
+      }
     }
     return &*cells_[row].value;
   }
@@ -80,7 +98,8 @@ class value_column final : public expiring_column {
   }
   /// The value was changed in place.
   void written() {
-    if (ttl_ > 0) cells_[rows_.need()].until = deadline();
+    const row_id row = rows_.need();
+    if (ttl_ > 0) cells_[row].until = deadline();
   }
   void clear() {
     if (const row_id row = rows_.current(); row != no_row) drop(row);
@@ -88,6 +107,19 @@ class value_column final : public expiring_column {
   void reach(row_id row) override { cells_.reach(row); }
   void expire(row_id row) override {
     if (cells_[row].value && over(cells_[row].until)) drop(row);
+  }
+  void save(row_id row, std::string& out) const override {
+    const cell& c = cells_[row];
+    if (!c.value) return;
+    save_until(c.until, out);
+    encode_state(*c.value, out);
+  }
+  bool load(row_id row, std::string_view in) override {
+    if (in.empty()) return true;
+    cell& c = cells_[row];
+    if (!load_until(in, c.until) || !decode_all(in, c.value.emplace())) return false;
+    rows_.hold(row);
+    return true;
   }
 
  private:
@@ -113,7 +145,10 @@ class list_column final : public expiring_column {
     if (row == no_row) return empty;
     if (ttl_ > 0) {
       expire(row);
-      if (on_read_) std::fill(cells_[row].until.begin(), cells_[row].until.end(), deadline());
+      if (on_read_) {
+        std::fill(cells_[row].until.begin(), cells_[row].until.end(), deadline());
+        rows_.touch(row);
+      }
     }
     return cells_[row].values;
   }
@@ -152,11 +187,32 @@ class list_column final : public expiring_column {
       ++kept;
     }
     if (kept == c.values.size()) return;
+    rows_.touch(row);
     c.values.erase(c.values.begin() + static_cast<std::ptrdiff_t>(kept), c.values.end());
     c.until.resize(kept);
     if (kept != 0) return;
     c = {};
     rows_.let_go(row);
+  }
+  void save(row_id row, std::string& out) const override {
+    const cell& c = cells_[row];
+    if (c.values.empty()) return;
+    for (std::size_t i = 0; i < c.values.size(); ++i) {
+      save_until(i < c.until.size() ? c.until[i] : never, out);
+      encode_state(static_cast<const V&>(c.values[i]), out);
+    }
+  }
+  bool load(row_id row, std::string_view in) override {
+    cell& c = cells_[row];
+    while (!in.empty()) {
+      std::int64_t until = never;
+      V value{};
+      if (!load_until(in, until) || !decode_state(in, value)) return false;
+      c.values.push_back(std::move(value));
+      if (ttl_ > 0) c.until.push_back(until);
+    }
+    if (!c.values.empty()) rows_.hold(row);
+    return true;
   }
 
  private:
@@ -182,7 +238,10 @@ class map_column final : public expiring_column {
     if (all == nullptr) return nullptr;
     const auto at = all->find(key);
     if (at == all->end()) return nullptr;
-    if (on_read_) at->second.until = deadline();
+    if (on_read_) {
+      at->second.until = deadline();
+      rows_.touch(rows_.current());
+    }
     return &at->second.value;
   }
   void put(MK key, V value) {
@@ -194,6 +253,7 @@ class map_column final : public expiring_column {
   bool erase(const MK& key) {
     entries* all = live();
     if (all == nullptr || all->erase(key) == 0) return false;
+    rows_.touch(rows_.current());
     if (all->empty()) rows_.let_go(rows_.current());
     return true;
   }
@@ -214,12 +274,72 @@ class map_column final : public expiring_column {
   void expire(row_id row) override {
     entries& all = cells_[row];
     if (all.empty()) return;
-    std::erase_if(all, [&](const auto& e) { return over(e.second.until); });
+    if (std::erase_if(all, [&](const auto& e) { return over(e.second.until); }) != 0) rows_.touch(row);
     if (all.empty()) rows_.let_go(row);
+  }
+  void save(row_id row, std::string& out) const override {
+    for (const auto& [key, e] : cells_[row]) {
+      encode_state(key, out);
+      save_until(e.until, out);
+      encode_state(e.value, out);
+    }
+  }
+  bool load(row_id row, std::string_view in) override {
+    entries& all = cells_[row];
+    while (!in.empty()) {
+      MK key{};
+      entry e{V{}, never};
+      if (!decode_state(in, key) || !load_until(in, e.until) || !decode_state(in, e.value)) return false;
+      all.insert_or_assign(std::move(key), std::move(e));
+    }
+    if (!all.empty()) rows_.hold(row);
+    return true;
   }
 
  private:
   paged<entries> cells_;
+};
+
+/// The entries of a broadcast state.
+template <typename MK, typename V>
+class shared_map final : public shared_column {
+ public:
+  const std::map<MK, V>& entries() const noexcept { return entries_; }
+  void put(MK key, V value) {
+    if (noting_) changed_.insert(key);
+    entries_.insert_or_assign(std::move(key), std::move(value));
+  }
+  bool erase(const MK& key) {
+    if (entries_.erase(key) == 0) return false;
+    if (noting_) changed_.insert(key);
+    return true;
+  }
+  void note_changes() override { noting_ = true; }
+  void save(state_log& to, const std::string& prefix) override {
+    std::string row, value;
+    for (const MK& key : changed_) {
+      row = prefix;
+      encode_state(key, row);
+      const auto at = entries_.find(key);
+      if (at == entries_.end()) {
+        to.erase(shared_rows, row);
+        continue;
+      }
+      value.clear();
+      encode_state(at->second, value);
+      to.put(shared_rows, row, value);
+    }
+    changed_.clear();
+  }
+  bool restore(std::string_view row, std::string_view value) override {
+    MK key{};
+    return decode_all(row, key) && decode_all(value, entries_[key]);
+  }
+
+ private:
+  std::map<MK, V> entries_;
+  std::set<MK> changed_;
+  bool noting_ = false;
 };
 
 }  // namespace penstock::detail

@@ -3,6 +3,7 @@
 // column over the rows.
 #pragma once
 
+#include <penstock/detail/state_log.h>
 #include <penstock/detail/timer_set.h>
 #include <penstock/key.h>
 #include <penstock/watermarks.h>
@@ -71,6 +72,20 @@ class state_column {
   virtual void reach(row_id row) = 0;
   /// Forgets what has expired in a row. Called for a few rows now and then.
   virtual void expire(row_id row) = 0;
+  /// Appends what it has in a row.
+  virtual void save(row_id row, std::string& out) const = 0;
+  /// Puts back, into an empty row, what save made. False: damage.
+  virtual bool load(row_id row, std::string_view bytes) = 0;
+};
+
+/// A state that belongs to no key: the same on all lanes.
+class shared_column {
+ public:
+  virtual ~shared_column() = default;
+  virtual void note_changes() = 0;
+  /// Rows below `prefix`.
+  virtual void save(state_log& to, const std::string& prefix) = 0;
+  virtual bool restore(std::string_view row, std::string_view value) = 0;
 };
 
 /// The rows of one operator on one lane, without their keys' type. A row is there as long as something holds
@@ -87,10 +102,22 @@ class state_rows {
   /// The same, made if it is not there.
   row_id need() {
     if (current_ == no_row) current_ = make_row();
+    touch(current_);
     return current_;
   }
-  void hold(row_id row) noexcept { ++holders_[row]; }
-  void let_go(row_id row) noexcept { --holders_[row]; }
+  void hold(row_id row) {
+    ++holders_[row];
+    touch(row);
+  }
+  void let_go(row_id row) {
+    --holders_[row];
+    touch(row);
+  }
+  /// Something of the row changes.
+  void touch(row_id row) {
+    if (noting_) [[unlikely]]
+      note(row);
+  }
   std::size_t size() const noexcept { return used_; }
   /// No state at all: no rows, and nothing broadcast.
   bool empty() const noexcept { return used_ == 0 && pinned_ == 0; }
@@ -117,6 +144,13 @@ class state_rows {
     adopt(std::move(name), std::move(column), expires);
     return made;
   }
+  /// Keeps a state of all keys, under a name that is unique among those.
+  template <typename C>
+  C& add_shared(std::string name, std::unique_ptr<C> column) {
+    C& made = *column;
+    adopt(std::move(name), std::move(column));
+    return made;
+  }
   /// What is wrong with the states that were declared, or nothing.
   const std::string& problem() const noexcept { return problem_; }
   std::vector<std::string> column_names() const { return names_; }
@@ -124,7 +158,29 @@ class state_rows {
   /// Lets some rows forget what has expired: a little of it after each batch.
   void sweep();
 
+  /// From now on it is known which rows change.
+  void note_changes();
+  /// The states of all keys, and the names of the columns. `first`: this lane writes for all lanes.
+  void save_shared(state_log& to, bool first);
+  bool restore_shared(std::string_view row, std::string_view value);
+
  protected:
+  /// f(row) for each row that changed and is still there.
+  template <typename F>
+  void take_changes(F f) {
+    for (const row_id row : changed_) {
+      if ((flags_[row] & row_changed) == 0) continue;
+      flags_[row] = row_saved;
+      f(row);
+    }
+    changed_.clear();
+  }
+  void mark_saved(row_id row) { flags_[row] = row_saved; }
+  void save_columns(row_id row, std::string& out) const;
+  bool load_columns(row_id row, std::string_view& in);
+  /// A row that was saved is about to be forgotten.
+  virtual void row_gone(row_id row) = 0;
+
   static constexpr std::int64_t no_stamp = min_watermark;
   virtual row_id make_row() = 0;
   virtual void free_row(row_id row) = 0;
@@ -136,12 +192,22 @@ class state_rows {
   row_id current_ = no_row;
 
  private:
+  static constexpr std::uint8_t row_changed = 1, row_saved = 2;
   void adopt(std::string name, std::unique_ptr<state_column> column, bool expires);
+  void adopt(std::string name, std::unique_ptr<shared_column> column);
   void forget(row_id row);
+  void note(row_id row);
 
   std::vector<std::unique_ptr<state_column>> columns_;
   std::vector<state_column*> expiring_;
   std::vector<std::string> names_;
+  std::vector<std::unique_ptr<shared_column>> shared_;
+  std::vector<std::string> shared_names_;
+  bool noting_ = false;
+  bool names_saved_ = false;
+  paged<std::uint8_t> flags_;             // where changes are noted
+  std::vector<row_id> changed_;           // where changes are noted; one may stand there twice
+  std::vector<std::size_t> saved_order_;  // of what is restored: which column is the n-th; none_here: gone
   std::string problem_;
   paged<std::uint32_t> holders_;
   std::vector<row_id> free_;
@@ -180,6 +246,33 @@ class keyed_rows final : public state_rows {
     current_ = no_row;
   }
   void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+
+  /// Writes the rows that changed; more(row, out) appends what the operator has beside the columns.
+  template <typename More>
+  void save_changes(state_log& to, More more) {
+    gone_.move_to(to);
+    row_writer<K> rows(to);
+    take_changes([&](row_id row) {
+      rows.put(prefix, *keys_[row], [&](std::string& out) {
+        save_columns(row, out);
+        more(row, out);
+      });
+    });
+  }
+  /// Puts a row back; more(row, in) takes the rest. False: damage.
+  template <typename More>
+  bool restore(std::string_view name, std::string_view in, More more) {
+    check_kept<K>();
+    K key{};
+    if (!name.starts_with(prefix) || !decode_all(name.substr(prefix.size()), key)) return false;
+    select(key, key_traits<K>::hash(key));
+    const row_id row = need();
+    const bool good = load_columns(row, in) && more(row, in) && in.empty();
+    mark_saved(row);
+    done();
+    return good;
+  }
+
   const K& key() const noexcept { return *key_; }
   const K& key_of(row_id row) const noexcept { return *keys_[row]; }
 
@@ -196,6 +289,10 @@ class keyed_rows final : public state_rows {
     keys_[row].reset();
   }
 
+  void row_gone(row_id row) override { row_writer<K>(gone_).erase(prefix, *keys_[row]); }
+
+  static constexpr std::string_view prefix = "k";
+  pending_rows gone_;
   row_index index_;
   paged<std::optional<K>> keys_;
   const K* key_ = nullptr;

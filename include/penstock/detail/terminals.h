@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -67,42 +68,25 @@ struct batch_terminal : plain_terminal {
   }
 };
 
-/// Into keyed<K, T>: through the exchange, or straight on when there is one lane.
-template <typename K, typename T, typename F>
-struct key_terminal : plain_terminal {
+/// Into batches of this type: over the lanes, or straight on when there is one.
+template <typename Records>
+struct exchange_terminal : plain_terminal {
   static constexpr bool partitions = true;
-  static constexpr const char* name = "key_by";
-  using records = keyed_batch<K, T>;
   struct target {
     exchange_sender* to;
-    std::unique_ptr<records> filling;
+    std::unique_ptr<Records> filling;
   };
-  F key_of;
-  output<records> out;
-  std::vector<target> targets;
-  std::string scratch;
+  output<Records> out;
+  std::vector<target> targets;  // none with one lane
 
-  explicit key_terminal(F f) : key_of(std::move(f)) {}
   // Copied before it is connected, once a lane.
-  key_terminal(const key_terminal& other) : plain_terminal(other), key_of(other.key_of) {}
-  key_terminal(key_terminal&&) noexcept = default;
+  exchange_terminal() = default;
+  exchange_terminal(const exchange_terminal& other) : plain_terminal(other) {}
+  exchange_terminal(exchange_terminal&&) noexcept = default;
 
   void connect(op& consumer) { out.connect(consumer); }
   void connect_exchange(const std::vector<exchange_sender*>& to) {
     for (exchange_sender* s : to) targets.push_back({s, nullptr});
-  }
-  template <typename V, typename At>
-  [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
-    K key = at([&]() -> K { return std::invoke(key_of, std::as_const(value)); });
-    if constexpr (std::is_lvalue_reference_v<V>) {
-      if (may_move) {
-        add(std::move(key), take(value), ts);
-      } else {
-        add(std::move(key), value, ts);
-      }
-    } else {
-      add(std::move(key), std::move(value), ts);
-    }
   }
   result<> end_of_batch() {
     out.flush();
@@ -123,23 +107,54 @@ struct key_terminal : plain_terminal {
     return false;
   }
 
- private:
-  template <typename V>
-  [[gnu::always_inline]] void add(K&& key, V&& value, std::int64_t ts) {
-    if (targets.empty()) {
-      out.add(std::move(key), std::forward<V>(value), ts);
-      return;
-    }
-    target& t = targets[lane_of_key(hash_for_partition(key, scratch), targets.size())];
+ protected:
+  template <typename... Args>
+  [[gnu::always_inline]] static void add_to(target& t, Args&&... record) {
     if (t.filling == nullptr) {
       std::unique_ptr<any_batch> used = t.to->recycled();
-      t.filling.reset(used != nullptr ? static_cast<records*>(used.release()) : new records);
+      t.filling.reset(used != nullptr ? static_cast<Records*>(used.release()) : new Records);
     }
-    t.filling->add(std::move(key), std::forward<V>(value), ts);
+    t.filling->add(std::forward<Args>(record)...);
     if (t.filling->size() == batch_capacity) send(t);
   }
   static void send(target& t) {
     if (t.filling != nullptr && t.filling->size() != 0) t.to->send(std::move(t.filling));
+  }
+};
+
+/// Into keyed<K, T>.
+template <typename K, typename T, typename F>
+struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
+  static constexpr const char* name = "key_by";
+  using base = exchange_terminal<keyed_batch<K, T>>;
+  F key_of;
+  std::string scratch;
+
+  explicit key_terminal(F f) : key_of(std::move(f)) {}
+
+  template <typename V, typename At>
+  [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
+    K key = at([&]() -> K { return std::invoke(key_of, std::as_const(value)); });
+    if constexpr (std::is_lvalue_reference_v<V>) {
+      if (this->may_move) {
+        add(std::move(key), take(value), ts);
+      } else {
+        add(std::move(key), value, ts);
+      }
+    } else {
+      add(std::move(key), std::move(value), ts);
+    }
+  }
+
+ private:
+  template <typename V>
+  [[gnu::always_inline]] void add(K&& key, V&& value, std::int64_t ts) {
+    if (this->targets.empty()) {
+      this->out.add(std::move(key), std::forward<V>(value), ts);
+      return;
+    }
+    auto& t = this->targets[lane_of_key(hash_for_partition(key, scratch), this->targets.size())];
+    base::add_to(t, std::move(key), std::forward<V>(value), ts);
   }
 };
 
@@ -176,69 +191,23 @@ struct to_all {
 
 /// rebalance, shuffle, partition_by, broadcast: over the lanes without a key.
 template <typename T, typename Route>
-struct route_terminal : plain_terminal {
-  static constexpr bool partitions = true;
+struct route_terminal : exchange_terminal<batch<T>> {
   static constexpr const char* name = Route::name;
-  using records = batch<T>;
-  struct target {
-    exchange_sender* to;
-    std::unique_ptr<records> filling;
-  };
+  using base = exchange_terminal<batch<T>>;
   Route route;
-  output<records> out;
-  std::vector<target> targets;
 
   explicit route_terminal(Route r) : route(std::move(r)) {}
-  // Copied before it is connected, once a lane.
-  route_terminal(const route_terminal& other) : plain_terminal(other), route(other.route) {}
-  route_terminal(route_terminal&&) noexcept = default;
 
-  void connect(op& consumer) { out.connect(consumer); }
-  void connect_exchange(const std::vector<exchange_sender*>& to) {
-    for (exchange_sender* s : to) targets.push_back({s, nullptr});
-  }
   template <typename V, typename At>
   void put(V&& value, std::int64_t ts, At at) {
-    if (targets.empty()) {
-      out.add(std::forward<V>(value), ts);
+    if (this->targets.empty()) {
+      this->out.add(std::forward<V>(value), ts);
     } else if constexpr (std::is_same_v<Route, to_all>) {
-      for (target& t : targets) add(t, std::as_const(value), ts);
+      for (auto& t : this->targets) base::add_to(t, std::as_const(value), ts);
     } else {
-      target& t = targets[at([&] { return route(std::as_const(value), targets.size()); })];
-      add(t, std::forward<V>(value), ts);
+      auto& t = this->targets[at([&] { return route(std::as_const(value), this->targets.size()); })];
+      base::add_to(t, std::forward<V>(value), ts);
     }
-  }
-  result<> end_of_batch() {
-    out.flush();
-    for (target& t : targets) send(t);
-    return {};
-  }
-  void on_watermark(watermark w) {
-    for (target& t : targets) t.to->send(w);
-  }
-  void on_barrier(std::uint64_t epoch, services& lane) {
-    for (target& t : targets) t.to->send_barrier(epoch);
-    lane.acknowledge(epoch, epoch + 1);
-  }
-  bool blocked() const {
-    for (const target& t : targets) {
-      if (t.to->blocked()) return true;
-    }
-    return false;
-  }
-
- private:
-  template <typename V>
-  static void add(target& t, V&& value, std::int64_t ts) {
-    if (t.filling == nullptr) {
-      std::unique_ptr<any_batch> used = t.to->recycled();
-      t.filling.reset(used != nullptr ? static_cast<records*>(used.release()) : new records);
-    }
-    t.filling->add(std::forward<V>(value), ts);
-    if (t.filling->size() == batch_capacity) send(t);
-  }
-  static void send(target& t) {
-    if (t.filling != nullptr && t.filling->size() != 0) t.to->send(std::move(t.filling));
   }
 };
 
@@ -291,6 +260,9 @@ struct write_terminal : plain_terminal {
     bool tombstone;
   };
   Format format;
+  header_writer headers;                 // of formats that write some
+  std::vector<std::size_t> headers_end;  // by record
+  std::vector<record_header> header_views;
   std::string bytes;
   std::vector<extent> extents;
   std::vector<outgoing> records;
@@ -319,6 +291,10 @@ struct write_terminal : plain_terminal {
         key_end = bytes.size();
         format.encode(std::as_const(value), bytes);
         if constexpr (requires { format.is_tombstone(value); }) tombstone = format.is_tombstone(value);
+        if constexpr (encodes_headers<Format, T>) {
+          format.encode_headers(std::as_const(value), headers);
+          headers_end.push_back(headers.size());
+        }
       });
     } catch (...) {
       bytes.resize(before);
@@ -344,16 +320,26 @@ struct write_terminal : plain_terminal {
     if (extents.empty()) return {};
     records.clear();
     std::size_t at = 0;
+    if constexpr (encodes_headers<Format, T>) {
+      header_views.clear();
+      for (std::size_t i = 0; i < headers.size(); ++i) header_views.push_back(headers[i]);
+    }
     for (const extent& e : extents) {
       outgoing& r = records.emplace_back();
       if (e.has_key) r.key = {bytes.data() + at, e.key_end - at};
       if (!e.tombstone) r.value = {bytes.data() + e.key_end, e.value_end - e.key_end};
       r.timestamp_ms = e.timestamp == no_timestamp ? -1 : e.timestamp;
+      if constexpr (encodes_headers<Format, T>) {
+        const std::size_t i = records.size() - 1, first = i == 0 ? 0 : headers_end[i - 1];
+        r.headers = std::span(header_views).subspan(first, headers_end[i] - first);
+      }
       at = e.value_end;
     }
     result<> r = writer->write(records);
     extents.clear();
     bytes.clear();
+    headers.clear();
+    headers_end.clear();
     return r;
   }
 };

@@ -45,7 +45,14 @@ class timer_set {
   bool take(std::int64_t limit, timer_id& into);
   std::size_t size() const noexcept { return live_; }
 
+  /// From now on the timers of each row are known too. Called while there are none.
+  void note_rows() noexcept { noting_ = true; }
+  /// The timers of a row, in no order; nothing unless note_rows was called.
+  const std::vector<std::int64_t>& of(row_id row) const noexcept;
+
  private:
+  void note(std::int64_t at, row_id row);
+  void forget(std::int64_t at, row_id row);
   enum class mark : std::uint8_t { removed, set };
   static bool later(const timer_id& a, const timer_id& b) noexcept {
     return a.at != b.at ? a.at > b.at : a.row > b.row;
@@ -55,6 +62,8 @@ class timer_set {
   std::vector<timer_id> heap_;        // removed ones stay until they come up
   flat_table<timer_id, mark> marks_;  // of everything in the heap
   std::size_t live_ = 0;
+  bool noting_ = false;
+  std::vector<std::vector<std::int64_t>> by_row_;  // where rows are noted
 };
 
 }  // namespace penstock::detail

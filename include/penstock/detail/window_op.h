@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,12 +26,15 @@ namespace penstock::detail {
 /// a pane's, not a key's. Records are taken in blocks: their panes and hashes first, with the slots
 /// prefetched, then the updates.
 template <typename K, typename T, typename A>
-class window_op final : public op, public input<keyed_batch<K, T>> {
+class window_op final : public op, public input<keyed_batch<K, T>>, private durable_state {
  public:
   using accumulator = accumulator_t<A, T>;
   using result_type = window_result<K, aggregate_t<A, T>>;
 
-  window_op(window_shape shape, A aggregator) : shape_(shape), aggregator_(std::move(aggregator)) {}
+  window_op(window_shape shape, A aggregator) : shape_(shape), aggregator_(std::move(aggregator)) {
+    check_kept<K>();
+    check_kept<accumulator>();
+  }
 
   void connect(std::uint32_t outlet, op& consumer) override {
     if (outlet == 0) {
@@ -63,12 +68,11 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   }
 
   void on_barrier(std::uint64_t epoch) override {
-    epoch_ = epoch + 1;
     std::uint64_t oldest = epoch + 1;
     for (const auto& [start, p] : panes_) oldest = std::min(oldest, p->first_epoch);
-    services_->acknowledge(epoch, oldest);
-    pass_barrier(epoch);
+    seal_state(epoch, oldest);
   }
+  durable_state* durable() override { return this; }
 
  private:
   struct pane {
@@ -85,6 +89,49 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   static constexpr std::size_t block = 128;
   static constexpr std::size_t pool_limit = 4;
   static constexpr std::size_t near_panes = 128;  // a power of two
+
+  // A row for each key and window: the window's start, the key.
+  void note_changes() override { noting_ = true; }
+  void save_changes(state_log& to) override {
+    gone_.move_to(to);
+    row_writer<K> rows(to);
+    for (auto& [start, p] : panes_) {
+      p->groups.take_changes([&, prefix = row_prefix(start)](const K& key, const accumulator& a) {
+        rows.put(prefix, key, [&](std::string& out) { encode_state(a, out); });
+      });
+    }
+    kept_watermark_.save(to, services_->context().lane, watermark_, shape_.layout());
+  }
+  bool restore(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    if (partition == shared_rows)
+      return kept_watermark_.is_mine(row) && kept_watermark_.restore(value, shape_.layout());
+    std::int64_t start = 0;
+    K key{};
+    if (!decode_number(row, start) || !decode_all(row, key)) return false;
+    return decode_all(value,
+                      pane_at(start).groups.at(key_traits<K>::hash(key), key, [] { return accumulator{}; }));
+  }
+  void restored() override {
+    watermark_ = kept_watermark_.restored();
+    next_deadline_ = max_watermark;
+    for (auto& [start, p] : panes_) {
+      p->groups.forget_changes();
+      p->first_epoch = 0;  // its rows are in the log
+      p->fired = shape_.last(start) <= watermark_;
+      next_deadline_ = std::min(next_deadline_, p->fired ? shape_.expiry(start) : shape_.last(start));
+    }
+  }
+  static std::string row_prefix(std::int64_t start) {
+    std::string prefix;
+    encode_number(start, prefix);
+    return prefix;
+  }
+  void erase_rows(pane& p) {
+    if (!noting_ || p.first_epoch == epoch_) return;  // none of them was written
+    row_writer<K> rows(gone_);
+    const std::string prefix = row_prefix(p.start);
+    p.groups.for_each([&](const K& key, const accumulator&) { rows.erase(prefix, key); });
+  }
 
   // The usual case: records close in time, all of one window that has not fired yet.
   bool all_in_recent_pane(keyed_batch<K, T>& records, std::size_t from, std::size_t to) const {
@@ -160,6 +207,7 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
     if (p == nullptr) {
       if (pool_.empty()) {
         p = std::make_unique<pane>();
+        if (noting_) p->groups.note_changes();
       } else {
         p = std::move(pool_.back());
         pool_.pop_back();
@@ -232,6 +280,7 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
     if (recent_ == gone) recent_ = nullptr;
     pane*& near = near_[static_cast<std::uint64_t>(gone->start / shape_.slide) % near_panes];
     if (near == gone) near = nullptr;
+    erase_rows(*gone);
     at->second->groups.clear();
     if (pool_.size() < pool_limit) pool_.push_back(std::move(at->second));
     return panes_.erase(at);
@@ -254,6 +303,9 @@ class window_op final : public op, public input<keyed_batch<K, T>> {
   std::array<placed, block> placed_;
   std::size_t placed_count_ = 0;
   std::uint64_t emitted_ = 0;
+  bool noting_ = false;
+  pending_rows gone_;
+  kept_watermark kept_watermark_;
   output<batch<result_type>> results_;
   output<batch<T>> late_;
 };

@@ -23,9 +23,10 @@ struct create_topic {
 };
 
 /// Writes a topic: records with a key go to the partition that Kafka's Java client would choose, those
-/// without stick to one partition a batch. At least once: a record counts as written when the broker
-/// acknowledged it; retries neither reorder nor duplicate (idempotent producer), a restart may repeat what
-/// was not committed.
+/// without stick to one partition a batch. Retries neither reorder nor duplicate. Exactly once
+/// (docs/exactly-once.md), records are part of their epoch's transaction, and all sinks share one producer:
+/// linger, batch_size, buffer_memory and delivery_timeout are not used. At least once, a restart may repeat
+/// what was not committed.
 ///
 ///     .write("board", kafka::sink{.topic = "board"}, as_json)
 ///

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "connectors/kafka/common.h"
+#include "connectors/kafka/epoch_writer.h"
 #include "connectors/kafka/sink_writer.h"
 
 namespace penstock::kafka {
@@ -42,7 +43,14 @@ class kafka_sink_connector final : public sink_connector {
     return admin->await_topics({options_.topic}, std::chrono::seconds(10));
   }
 
+  std::string transaction_domain(const job_info& job) const override {
+    auto brokers = connectors::brokers_of(job, options_.brokers);
+    return brokers ? "kafka at " + *brokers : "";
+  }
   result<std::unique_ptr<sink_writer>> open_writer(const lane_context& lane) override {
+    if (lane.transactions != nullptr)
+      return std::make_unique<connectors::epoch_writer>(
+          options_, dynamic_cast<connectors::kafka_epochs&>(*lane.transactions), lane.loop);
     return connectors::kafka_sink_writer::create(options_, lane);
   }
 

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "connectors/kafka/common.h"
+#include "connectors/kafka/epochs.h"
 #include "connectors/kafka/source_reader.h"
+#include "io/failpoint.h"
 
 namespace penstock::kafka {
 namespace {
@@ -44,7 +46,8 @@ class discovery {
               .start = (*starts)[i],
               .end = all_.end[i]};
       if (!stops->empty()) s.stop = (*stops)[i];
-      if (all_.committed[i]) s.metadata = all_.committed[i]->metadata;
+      s.committed = all_.committed[i].has_value();
+      if (s.committed) s.metadata = connectors::without_run_mark(all_.committed[i]->metadata);
       splits.push_back(std::move(s));
     }
     return splits;
@@ -82,6 +85,7 @@ class discovery {
   }
 
   result<> find_committed() {
+    if (auto r = io::failpoint("discover.offsets"); !r) return r;
     auto offsets = admin_.group_offsets(job_.application);
     if (!offsets) return fail(offsets.error());
     for (auto& o : *offsets) {
@@ -119,7 +123,8 @@ class discovery {
         pinned.push_back({all_.partitions[i], {.offset = (*starts)[i]}});
       }
     }
-    if (!pinned.empty()) {
+    // Exactly once, the first transaction does it (E6).
+    if (!pinned.empty() && !job_.exactly_once) {
       if (auto r = admin_.alter_group_offsets(job_.application, pinned); !r)
         return fail(r.error().with_context("the first offsets could not be committed"));
     }
@@ -191,6 +196,13 @@ class kafka_source_connector final : public source_connector {
     return discovery(options_, *admin, job).run(purpose);
   }
 
+  std::string transaction_domain(const job_info& job) const override {
+    auto brokers = connectors::brokers_of(job, options_.brokers);
+    return brokers ? "kafka at " + *brokers : "";
+  }
+  result<std::unique_ptr<epoch_transactions>> make_transactions(const job_info& job) const override {
+    return connectors::kafka_epochs::create(options_, job);
+  }
   result<std::unique_ptr<source_reader>> open_reader(const lane_context& lane) override {
     return connectors::kafka_source_reader::create(options_, lane);
   }

@@ -6,6 +6,7 @@
 
 #include "client/offsets.h"
 #include "connectors/kafka/common.h"
+#include "io/failpoint.h"
 
 namespace penstock::connectors {
 namespace {
@@ -57,6 +58,7 @@ bool kafka_source_reader::set_paused(std::uint32_t number, bool paused) {
 }
 
 result<polled> kafka_source_reader::poll(std::span<raw> into) {
+  if (auto r = io::failpoint("source.records"); !r) return fail(std::move(r.error()));
   held_.clear();
   polled out;
   if (!empty_splits_.empty()) {
