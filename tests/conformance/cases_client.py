@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from harness import CASES, ROOT, Case, Failed, NotThere, Stage, expect, numbers
+from harness import CASES, ROOT, Case, Failed, NotThere, Penstock, Stage, expect, numbers
 
 # What older Kafkas do not have, by a part of the test's name.
 SINCE = {
@@ -24,6 +24,7 @@ SINCE = {
     "that_the_broker_assigns": "4.0",
     "lets_the_broker_match": "4.0",
 }
+NOT_OURS = ("assigned_by_the_broker", "that_the_broker_assigns", "lets_the_broker_match")
 ONLY_OURS = ("long_absence", "shares_nothing_out", "back_pressure")  # of the embedded broker: each starts its own
 
 
@@ -46,6 +47,8 @@ def tests_of(program: Path) -> list[str]:
 
 def declare(program: Path, test: str) -> None:
     def run(t: Stage) -> str:
+        if isinstance(t.broker, Penstock) and any(part in name for part in NOT_OURS):
+            raise NotThere("the embedded broker shares no partitions out")
         env = dict(os.environ, KAFKA_VERSION=t.broker.version)
         if not only_on:  # else the test has a broker of its own
             env["KAFKA_BOOTSTRAP"] = t.address

@@ -17,6 +17,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+using testing::eventually;
 using testing::good;
 using testing::with_broker;
 
@@ -94,14 +95,15 @@ TEST_F(the_admin, changes_configurations_whatever_the_broker_has_for_it) {
       {{{config_resource::topic, t},
         {{"retention.ms", kind::set, "123456"}, {"cleanup.policy", kind::append, "compact"}}}});
   if (!there(changed)) return;
-  EXPECT_EQ(value("retention.ms"), "123456");
+  // Brokers learn of a change a moment after the controller has answered.
+  EXPECT_TRUE(eventually([&] { return value("retention.ms") == "123456"; }));
   EXPECT_THAT(value("cleanup.policy"), HasSubstr("compact"));
   const auto refused =
       a->alter_configs({{{config_resource::topic, t}, {{"retention.ms", kind::set, "soon"}}}}, true);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr(t));
   ASSERT_TRUE(a->alter_configs({{{config_resource::topic, t}, {{"cleanup.policy", kind::reset, ""}}}}));
-  EXPECT_EQ(value("cleanup.policy"), "delete");
+  EXPECT_TRUE(eventually([&] { return value("cleanup.policy") == "delete"; }));
   EXPECT_EQ(value("retention.ms"), "123456");
   const auto broker_config =
       a->describe_configs(config_resource::broker, std::to_string(a->describe_cluster()->brokers.at(0).id));
@@ -219,6 +221,7 @@ TEST_F(the_admin, keeps_users_and_quotas) {
   const auto user = name("user");
   const auto made = a->alter_scram_users({{.user = user, .password = "secret", .iterations = 4096}});
   if (there(made)) {
+    EXPECT_TRUE(eventually([&] { return a->describe_scram_users({user}).has_value(); }));
     const auto users = a->describe_scram_users({user, "nobody"});
     ASSERT_TRUE(users.each()[0]) << users.each()[0].error().message();
     EXPECT_THAT(users.each()[0]->credentials, ElementsAre(scram_credential{scram_mechanism::sha_256, 4096}));
@@ -227,7 +230,7 @@ TEST_F(the_admin, keeps_users_and_quotas) {
     ASSERT_FALSE(weak);
     EXPECT_EQ(weak.error().message().find("secret"), std::string::npos);
     EXPECT_TRUE(a->alter_scram_users({{.user = user}}));
-    EXPECT_FALSE(a->describe_scram_users({user}));
+    EXPECT_TRUE(eventually([&] { return !a->describe_scram_users({user}); }));
   }
   const quota_entity entity{{"user", user}};
   const auto limited = a->alter_client_quotas({{entity, {{"producer_byte_rate", 1e6}}}});

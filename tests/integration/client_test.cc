@@ -21,6 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+using testing::eventually;
 using testing::good;
 using testing::with_broker;
 
@@ -348,9 +349,12 @@ TEST_F(the_client, administers_topics) {
   EXPECT_EQ(config("retention.ms"), "123456");
   good(
       a.alter_configs(config_resource::topic, t, {{"retention.ms", "99999"}, {"cleanup.policy", "compact"}}));
-  EXPECT_EQ(config("retention.ms"), "99999");
+  const auto becomes = [&](const std::string& name, const std::string& value) {
+    return eventually([&] { return config(name) == value; });  // brokers learn of it a moment later
+  };
+  EXPECT_TRUE(becomes("retention.ms", "99999"));
   good(a.alter_configs(config_resource::topic, t, {{"cleanup.policy", std::nullopt}}));
-  EXPECT_EQ(config("cleanup.policy"), "delete");
+  EXPECT_TRUE(becomes("cleanup.policy", "delete"));
   good(a.create_partitions(t, 5));
   good(a.await_topics({t}, 10s));
   EXPECT_THAT(good(a.describe_topics({t})).at(0).partitions, SizeIs(5));
