@@ -165,7 +165,8 @@ void build(ps::topology& topo) {
       .aggregate("n", cannot_merge{})
       .print("o");
 #elif CASE == 29
-  // says: window(w): w must be tumbling, hopping, sliding, session, session_by with a duration for each record
+  // says: window(w): w must be tumbling, hopping, sliding, session, session_by with a duration for each
+  // record
   numbers.key_by([](int i) { return i; }).window(5).aggregate("n", ps::count()).print("out");
 #elif CASE == 30
   // says: trigger(t): t must have trigger_result on_record(
