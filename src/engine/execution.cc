@@ -65,8 +65,8 @@ void execution::make_connectors() {
   if (graph_.dead_letters) plan_.dead_letters = graph_.dead_letters();
 }
 
-/// Why sources and sinks cannot share a transaction; empty when they can.
-std::string execution::why_not_one_transaction() const {
+/// Empty when it can be had.
+std::string execution::why_not_exactly_once() const {
   std::string domain;
   for (std::size_t i = 0; i < plan_.sources.size(); ++i) {
     const job_source& s = plan_.sources[i];
@@ -83,41 +83,29 @@ std::string execution::why_not_one_transaction() const {
     return its == domain ? "" : "the sink '" + name + "' writes to " + its + ", the source reads " + domain;
   };
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    if (plan_.sinks[n] == nullptr) continue;
-    if (std::string why = check(*plan_.sinks[n], graph_.nodes[n].name); !why.empty()) return why;
+    const detail::node& node = graph_.nodes[n];
+    if (plan_.sinks[n] != nullptr) {
+      if (std::string why = check(*plan_.sinks[n], node.name); !why.empty()) return why;
+    }
+    if (node.keeps_state &&
+        std::find(plan_.kept_nodes.begin(), plan_.kept_nodes.end(), n) == plan_.kept_nodes.end())
+      return "the state of '" + node.name + "' cannot be kept yet";
   }
   if (plan_.dead_letters != nullptr) return check(*plan_.dead_letters, graph_.dead_letters_name);
   return {};
 }
 
-/// Why the state would not outlive a crash; empty when it would.
-std::string execution::why_not_kept() const {
-  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    const detail::node& node = graph_.nodes[n];
-    if (node.keeps_state &&
-        std::find(plan_.kept_nodes.begin(), plan_.kept_nodes.end(), n) == plan_.kept_nodes.end())
-      return "the state of '" + node.name + "' cannot be kept yet";
-  }
-  return {};
-}
-
 result<> execution::choose_guarantee(const run_options& options) {
-  const bool wanted = options.delivery == guarantee::exactly_once;
+  bool wanted = options.delivery == guarantee::exactly_once;
   if (options.delivery == guarantee::at_least_once) return {};
   // Without a sink there is nothing that transactions could hold together.
   if (!wanted &&
       std::none_of(plan_.sinks.begin(), plan_.sinks.end(), [](const auto& s) { return s != nullptr; }))
     return {};
-  std::string why = why_not_one_transaction();
-  if (!why.empty() && !wanted) return {};
-  if (why.empty()) why = why_not_kept();
-  if (!why.empty() && !wanted) {
-    // Its connectors promise more than it gets: that is to be heard.
-    if (options.tell) options.tell(plan_.info.application + " is at least once: " + why);
-    return {};
-  }
-  if (!why.empty())
+  if (std::string why = why_not_exactly_once(); !why.empty()) {
+    if (!wanted) return {};
     return fail(errc::unsupported, "'" + plan_.info.application + "' cannot be exactly once: " + why);
+  }
   return begin_transactions(options);
 }
 

@@ -62,8 +62,7 @@ class execution {
   execution(const topology& what, const run_options& options, const io::clock& clock);
   void make_connectors();
   result<> choose_guarantee(const run_options& options);
-  std::string why_not_one_transaction() const;
-  std::string why_not_kept() const;
+  std::string why_not_exactly_once() const;
   result<> begin_transactions(const run_options& options);
   result<> discover();
   result<> prepare_sinks();

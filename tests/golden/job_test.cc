@@ -56,26 +56,6 @@ TEST(job, gives_the_same_answer_with_any_number_of_lanes) {
   EXPECT_EQ(count_by_window(3, 2, 200'000), one);
 }
 
-// What could be exactly once but for state that is not kept yet says that it is not.
-TEST(job, says_why_it_is_at_least_once) {
-  testing::topic in("in"), out("out");
-  in.append_values({"a", "b"});
-  topology topo("words");
-  topo.read("in", in.source(), text)
-      .key_by([](const std::string& word) { return word; })
-      .window(sliding{.difference = 5ms})
-      .aggregate("near", count())
-      .map([](const auto& w) { return w.key; })
-      .write("out", out.sink(), text);
-  std::vector<std::string> told;
-  auto j = job::start(topo, {.lanes = 1, .tell = [&](const std::string& line) { told.push_back(line); }});
-  ASSERT_TRUE(j);
-  EXPECT_EQ((*j)->delivery(), guarantee::at_least_once);
-  EXPECT_TRUE((*j)->wait());
-  EXPECT_THAT(told, ::testing::ElementsAre("words is at least once: the state of 'near' cannot be kept yet"));
-  EXPECT_EQ(job::start(topo, {.delivery = guarantee::exactly_once}).error().kind(), errc::unsupported);
-}
-
 TEST(job, holds_back_the_source_when_an_exchange_is_full) {
   // Each record becomes a thousand, all for one lane: far more than the rings hold.
   topology topo("t");
