@@ -29,6 +29,7 @@
 namespace penstock::client {
 namespace {
 
+using testing::code;
 using ::testing::ElementsAre;
 using testing::fake_cluster;
 using ::testing::HasSubstr;
@@ -39,8 +40,6 @@ using ::testing::SizeIs;
 using wire::api_key;
 using wire::error_code;
 using namespace std::chrono_literals;
-
-constexpr std::int16_t code(error_code c) { return static_cast<std::int16_t>(c); }
 
 class an_admin : public ::testing::Test {
  protected:

@@ -13,22 +13,9 @@
 #include "wire/record_cursor.h"
 
 namespace penstock::client::testing {
-namespace {
 
 using wire::api_key;
 using wire::error_code;
-
-template <typename Message>
-std::string encoded(const Message& m, std::int16_t version) {
-  std::string bytes;
-  wire::writer w(bytes);
-  if (auto ok = m.encode(w, version); !ok) throw std::runtime_error(ok.error().message());
-  return bytes;
-}
-
-std::int16_t code(error_code c) { return static_cast<std::int16_t>(c); }
-
-}  // namespace
 
 // A connection that was accepted.
 struct fake_cluster::session : std::enable_shared_from_this<fake_cluster::session> {

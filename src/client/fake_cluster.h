@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "client/fake_messages.h"
 #include "client/fake_transactions.h"
 #include "io/event_loop.h"
 #include "io/stream.h"
@@ -58,10 +59,7 @@ struct reaction {
   /// Answers with a message.
   template <typename Response>
   static reaction with(const Response& r, std::int16_t version) {
-    std::string bytes;
-    wire::writer w(bytes);
-    if (auto encoded = r.encode(w, version); !encoded) throw std::runtime_error(encoded.error().message());
-    return {kind::answer, std::move(bytes)};
+    return {kind::answer, encoded(r, version)};
   }
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/fake_transactions.h"
 
-#include <stdexcept>
-
 #include "client/fake_cluster.h"
 #include "wire/messages/add_offsets_to_txn.h"
 #include "wire/messages/add_partitions_to_txn.h"
@@ -10,22 +8,9 @@
 #include "wire/messages/txn_offset_commit.h"
 
 namespace penstock::client::testing {
-namespace {
 
 using wire::api_key;
 using wire::error_code;
-
-template <typename Message>
-std::string encoded(const Message& m, std::int16_t version) {
-  std::string bytes;
-  wire::writer w(bytes);
-  if (auto ok = m.encode(w, version); !ok) throw std::runtime_error(ok.error().message());
-  return bytes;
-}
-
-std::int16_t code(error_code c) { return static_cast<std::int16_t>(c); }
-
-}  // namespace
 
 std::int64_t fake_transactions::committed_offset(const std::string& group, const std::string& topic,
                                                  std::int32_t partition) const {
