@@ -200,18 +200,22 @@ class Kafka:
 
 
 class Feeder(threading.Thread):
-    """Writes records of few keys, some hundreds a second, until told to stop."""
+    """Writes records of few keys, some hundreds a second, until told to stop; not while `pause` is held.
+
+    kcat -e ends when a fetch of each partition came back empty: while records arrive, that need never happen.
+    """
 
     def __init__(self, address, seed):
         super().__init__(daemon=True)
-        self.random, self.stop = random.Random(seed), threading.Event()
+        self.random, self.stop, self.pause = random.Random(seed), threading.Event(), threading.Lock()
         self.process = subprocess.Popen(["kcat", "-P", "-b", address, "-t", "in", "-K:", "-X", "linger.ms=1", "-X",
                                          "topic.partitioner=murmur2_random"], stdin=subprocess.PIPE, text=True)
 
     def run(self):
         while not self.stop.wait(0.02):
-            self.process.stdin.write("".join(f"key{self.random.randrange(KEYS)}:x\n" for _ in range(20)))
-            self.process.stdin.flush()
+            with self.pause:
+                self.process.stdin.write("".join(f"key{self.random.randrange(KEYS)}:x\n" for _ in range(20)))
+                self.process.stdin.flush()
         self.process.stdin.close()
         self.process.wait()
 
@@ -328,7 +332,8 @@ def run(args, directory, rng):
             for number, (point, action) in enumerate(plan(args.faults, rng), 1):
                 (happened if one_fault(args, address, point, action, rng) else missed)[(point, action)] += 1
                 if number % 50 == 0:
-                    print(f"{number} faults, {check.verify(False)} records out", flush=True)
+                    with feeder.pause:
+                        print(f"{number} faults, {check.verify(False)} records out", flush=True)
         feeder.stop.set()
         feeder.join()
         records = finish(args, address, check, args.breaking)
