@@ -13,12 +13,14 @@ import argparse
 import json
 import math
 import pathlib
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+
+from peers import java
+from peers.embedded import Embedded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
@@ -38,29 +40,13 @@ def figures(*command):
 
 class Flink:
     def __init__(self):
-        project, output = ROOT / "bench/peers/flink/pom.xml", BUILD / "flink"
-        classpath = output / "classpath"
-        figures("mvn", "-q", "-B", "-f", project, f"-Doutput={output}", "compile", "dependency:build-classpath",
-                f"-Dmdep.outputFile={classpath}")
-        self.java = ["java", "-Xmx6g", "-cp", f"{output / 'classes'}:{classpath.read_text().strip()}",
-                     "nexmark.NexmarkFlink"]
+        self.java = java.command("flink", BUILD / "flink", "nexmark.NexmarkFlink", "6g")
 
     def memory(self, file, queries):
         return {f["query"]: f for f in figures(*self.java, "memory", file, 2, *queries)}
 
     def kafka(self, brokers, events, queries):
         return {f["query"]: f for f in figures(*self.java, "kafka", brokers, TOPIC, events, 2, *queries)}
-
-
-class Broker:
-    def __init__(self, directory):
-        self.process = subprocess.Popen([BUILD / "penstock", "broker", "--dir", directory, "--listen", "127.0.0.1:0"],
-                                        stdout=subprocess.PIPE, text=True)
-        self.address = self.process.stdout.readline().removeprefix("listening on ").strip()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
 
 
 def ours(args, query, *where):
@@ -104,10 +90,10 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker goes too
     flink = None
     if not args.no_flink:
-        if shutil.which("java") and shutil.which("mvn"):
-            flink = Flink()
+        if missing := java.missing():
+            print(f"without Flink: {missing}", file=sys.stderr)
         else:
-            print("java or mvn is missing: without Flink (default-jdk-headless, maven)", file=sys.stderr)
+            flink = Flink()
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         if "memory" in args.places.split(","):
@@ -118,14 +104,11 @@ def main():
                 other = flink.memory(directory / "events.ndjson", queries)
             table("in memory", args, mine, other)
         if "kafka" in args.places.split(","):
-            broker = Broker(directory / "broker")
-            try:
-                figures(NEXMARK, "--generate", args.events, "--brokers", broker.address, "--partitions", 1)
-                mine = {q: ours(args, q, "--brokers", broker.address) for q in queries}
-                other = flink.kafka(broker.address, args.events, queries) if flink else None
+            with Embedded(args.events * 400) as broker:
+                figures(NEXMARK, "--generate", args.events, "--brokers", broker.brokers, "--partitions", 1)
+                mine = {q: ours(args, q, "--brokers", broker.brokers) for q in queries}
+                other = flink.kafka(broker.brokers, args.events, queries) if flink else None
                 table("from Kafka", args, mine, other)
-            finally:
-                broker.stop()
 
 
 if __name__ == "__main__":

@@ -124,6 +124,22 @@ struct text_format {
 };
 inline constexpr text_format text{};
 
+/// Records as they were read: key, value, headers. For expressions that map nothing, or only filter:
+///
+///     topo.read("in", source).write("out", sink, unchanged)
+struct unchanged_format {
+  bool encode_key(const raw& record, std::string& out) const {
+    out.append(record.key);
+    return record.has_key();
+  }
+  void encode(const raw& record, std::string& out) const { out.append(record.value); }
+  bool is_tombstone(const raw& record) const { return record.is_tombstone(); }
+  void encode_headers(const raw& record, header_writer& out) const {
+    for (const record_header& h : record.headers) out.add(h.key, h.value);
+  }
+};
+inline constexpr unchanged_format unchanged{};
+
 /// Integers as decimal text.
 template <std::integral T>
 struct decimal_format {
