@@ -31,7 +31,7 @@ struct record {
   std::optional<std::string> key{};
   std::optional<std::string> value{};  ///< nothing: a tombstone
   std::int64_t timestamp_ms = -1;
-  std::vector<std::pair<std::string, std::string>> headers{};  ///< what a sink was given
+  std::vector<std::pair<std::string, std::string>> headers{};
   friend bool operator==(const record&, const record&) = default;
 };
 

@@ -2,9 +2,11 @@
 #include <penstock/testing.h>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "base/hash.h"
+#include "base/varint.h"
 #include "testing/memory_transactions.h"
 
 namespace penstock::testing {
@@ -17,6 +19,19 @@ std::string_view view_of(const std::optional<std::string>& s) {
   return s ? std::string_view(*s) : std::string_view();
 }
 
+/// As a record in Kafka's format has them.
+std::string bytes_of(const std::vector<std::pair<std::string, std::string>>& headers) {
+  std::string bytes;
+  char size[base::max_varint64_bytes];
+  for (const auto& [key, value] : headers) {
+    for (const std::string& part : {key, value}) {
+      bytes.append(size, base::write_varint(size, static_cast<std::int64_t>(part.size())));
+      bytes.append(part);
+    }
+  }
+  return bytes;
+}
+
 class topic_reader final : public source_reader {
  public:
   topic_reader(shared_state from, std::size_t poll_size) : from_(std::move(from)), poll_size_(poll_size) {}
@@ -27,6 +42,7 @@ class topic_reader final : public source_reader {
   }
   result<polled> poll(std::span<raw> into) override {
     const std::lock_guard lock(from_->mutex);
+    headers_.clear();
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       reading& r = splits_[(turn_ + i) % splits_.size()];
       if (r.finished || r.paused) continue;
@@ -78,6 +94,10 @@ class topic_reader final : public source_reader {
       out.timestamp_ms = stored.timestamp_ms;
       out.key = view_of(stored.key);
       out.value = view_of(stored.value);
+      out.headers = {};
+      if (!stored.headers.empty())
+        out.headers = {headers_.emplace_back(bytes_of(stored.headers)),
+                       static_cast<std::int32_t>(stored.headers.size())};
       out.from = r.from;
     }
     p.split = r.number;
@@ -89,6 +109,7 @@ class topic_reader final : public source_reader {
   shared_state from_;
   std::size_t poll_size_;
   std::vector<reading> splits_;
+  std::deque<std::string> headers_;  // what records of the last poll borrow from
   std::size_t turn_ = 0;
 };
 

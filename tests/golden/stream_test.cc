@@ -180,6 +180,27 @@ TEST(global_table, follows_its_source_while_the_stream_runs) {
   EXPECT_THAT(out.values(), ElementsAre("a1", "a2"));
 }
 
+TEST(unchanged, writes_records_as_they_were_read) {
+  testing::topic in("in"), out("out");
+  const std::vector<testing::record> records{
+      {.key = "k", .value = "v", .timestamp_ms = 7},
+      {.value = "no key", .timestamp_ms = 8, .headers = {{"first", "1"}, {"second", ""}}},
+      {.key = "gone", .timestamp_ms = 9},
+      {.key = "", .value = "", .timestamp_ms = 10, .headers = {{"third", "3"}}}};
+  for (const auto& r : records) in.append(r);
+  in.append({.value = "left out", .timestamp_ms = 11, .headers = {{"x", "y"}}});
+  for (int i = 0; i < 1000; ++i) in.append({.key = "many", .value = std::to_string(i), .timestamp_ms = 12});
+  topology topo("t");
+  topo.read("in", in.source())
+      .filter([](const raw& r) { return r.timestamp_ms != 11; })
+      .write("out", out.sink(), unchanged);
+  ASSERT_TRUE(driver(topo).finish());
+  const auto written = out.records();
+  ASSERT_EQ(written.size(), records.size() + 1000);
+  for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(written[i], records[i]) << i;
+  EXPECT_EQ(written.back(), (testing::record{.key = "many", .value = "999", .timestamp_ms = 12}));
+}
+
 TEST(S20_bad_record, fails_the_job_naming_operator_topic_partition_and_offset) {
   testing::topic in("in", 2), out("out");
   in.append({.value = "1"}, 1).append({.value = "x"}, 1);

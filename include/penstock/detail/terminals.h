@@ -248,10 +248,51 @@ template <typename T, typename F>
 requires std::is_trivially_copyable_v<F>
 void leave(each_terminal<T, F>& t, const each_terminal<T, F>& copy) { std::construct_at(&t.f, copy.f); }
 
+/// What every write has: the sink's writer, and the records that it is handed after each batch.
+struct writing_terminal : plain_terminal {
+  static constexpr const char* name = "write";
+  std::vector<std::size_t> headers_end;  // by record, where any has headers
+  std::vector<record_header> header_views;
+  std::vector<outgoing> records;
+  std::unique_ptr<sink_writer> writer;
+  result<> failure{};
+
+  // Copied before it is opened, once a lane.
+  writing_terminal() = default;
+  writing_terminal(const writing_terminal& other) : plain_terminal(other) {}
+  writing_terminal(writing_terminal&&) noexcept = default;
+
+  result<> open(services& lane, std::uint32_t node) {
+    auto opened = lane.open_writer(node);
+    if (!opened) return fail(std::move(opened.error()));
+    writer = std::move(*opened);
+    return {};
+  }
+  void on_barrier(std::uint64_t epoch, services& lane) {
+    writer->flush([epoch, &lane](result<> r) {
+      if (!r) return lane.fail(std::move(r.error()));
+      lane.acknowledge(epoch, epoch + 1);
+    });
+  }
+  bool blocked() const { return !writer->ready(); }
+
+ protected:
+  result<> hand_over_records() {
+    if (!header_views.empty()) {
+      for (std::size_t i = 0, first = 0; i < records.size(); first = headers_end[i++])
+        records[i].headers = std::span(header_views).subspan(first, headers_end[i] - first);
+    }
+    result<> r = writer->write(records);
+    records.clear();
+    header_views.clear();
+    headers_end.clear();
+    return r;
+  }
+};
+
 /// write: encodes into one buffer and hands a batch of views to the sink's writer.
 template <typename T, typename Format>
-struct write_terminal : plain_terminal {
-  static constexpr const char* name = "write";
+struct write_terminal : writing_terminal {
   struct extent {
     std::size_t key_end;
     std::size_t value_end;
@@ -260,25 +301,14 @@ struct write_terminal : plain_terminal {
     bool tombstone;
   };
   Format format;
-  header_writer headers;                 // of formats that write some
-  std::vector<std::size_t> headers_end;  // by record
-  std::vector<record_header> header_views;
+  header_writer headers;  // of formats that write some
   std::string bytes;
   std::vector<extent> extents;
-  std::vector<outgoing> records;
-  std::unique_ptr<sink_writer> writer;
-  result<> failure{};
 
   explicit write_terminal(Format f) : format(std::move(f)) {}
-  write_terminal(const write_terminal& other) : plain_terminal(other), format(other.format) {}
+  write_terminal(const write_terminal& other) : writing_terminal(other), format(other.format) {}
   write_terminal(write_terminal&&) noexcept = default;
 
-  result<> open(services& lane, std::uint32_t node) {
-    auto opened = lane.open_writer(node);
-    if (!opened) return fail(std::move(opened.error()));
-    writer = std::move(*opened);
-    return {};
-  }
   template <typename V, typename At>
   void put(V&& value, std::int64_t ts, At at) {
     const std::size_t before = bytes.size();
@@ -307,21 +337,12 @@ struct write_terminal : plain_terminal {
     if (!failure) return failure;
     return hand_over();
   }
-  void on_barrier(std::uint64_t epoch, services& lane) {
-    writer->flush([epoch, &lane](result<> r) {
-      if (!r) return lane.fail(std::move(r.error()));
-      lane.acknowledge(epoch, epoch + 1);
-    });
-  }
-  bool blocked() const { return !writer->ready(); }
 
  private:
   result<> hand_over() {
     if (extents.empty()) return {};
-    records.clear();
     std::size_t at = 0;
     if constexpr (encodes_headers<Format, T>) {
-      header_views.clear();
       for (std::size_t i = 0; i < headers.size(); ++i) header_views.push_back(headers[i]);
     }
     for (const extent& e : extents) {
@@ -329,18 +350,35 @@ struct write_terminal : plain_terminal {
       if (e.has_key) r.key = {bytes.data() + at, e.key_end - at};
       if (!e.tombstone) r.value = {bytes.data() + e.key_end, e.value_end - e.key_end};
       r.timestamp_ms = e.timestamp == no_timestamp ? -1 : e.timestamp;
-      if constexpr (encodes_headers<Format, T>) {
-        const std::size_t i = records.size() - 1, first = i == 0 ? 0 : headers_end[i - 1];
-        r.headers = std::span(header_views).subspan(first, headers_end[i] - first);
-      }
       at = e.value_end;
     }
-    result<> r = writer->write(records);
+    result<> r = hand_over_records();
     extents.clear();
     bytes.clear();
     headers.clear();
-    headers_end.clear();
     return r;
+  }
+};
+
+/// Records as they were read: their bytes lie in the source's buffers until its next poll, so nothing is
+/// copied.
+template <>
+struct write_terminal<raw, unchanged_format> : writing_terminal {
+  explicit write_terminal(unchanged_format) {}
+  template <typename At>
+  [[gnu::always_inline]] void put(const raw& record, std::int64_t ts, At) {
+    outgoing& r = records.emplace_back();
+    r.key = record.key;
+    r.value = record.value;
+    r.timestamp_ms = ts == no_timestamp ? -1 : ts;
+    if (!record.headers.empty()) [[unlikely]]
+      header_views.insert(header_views.end(), record.headers.begin(), record.headers.end());
+    headers_end.push_back(header_views.size());
+    if (records.size() == batch_capacity && failure) failure = hand_over_records();
+  }
+  result<> end_of_batch() {
+    if (!failure || records.empty()) return failure;
+    return hand_over_records();
   }
 };
 

@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
-#include <unordered_map>
+#include <span>
 #include <utility>
 
 #include "client/fetcher.h"
 #include "client/offsets.h"
+#include "connectors/kafka/changelog_rows.h"
 #include "io/failpoint.h"
 
 namespace penstock::connectors {
@@ -51,18 +53,40 @@ void changelog::op_log::write(std::uint32_t partition, std::string_view row, std
     owner_.failure_ = std::move(r.error());
     return;
   }
-  key_.assign(1, static_cast<char>(partition));
-  key_.append(row);
-  outgoing r;
-  r.key = key_;
-  r.value = value;
-  if (auto done = owner_.channel_->write(topic_.name, topic_.partition_of(partition), {&r, 1});
+  run& to = runs_[static_cast<std::size_t>(topic_.partition_of(partition))];
+  to.bytes.push_back(static_cast<char>(partition));
+  to.bytes.append(row);
+  const std::size_t key_end = to.bytes.size();
+  to.bytes.append(value);
+  to.rows.push_back({key_end, to.bytes.size(), value.data() == nullptr});
+  if (to.rows.size() == rows_a_run) send(to);
+}
+
+void changelog::op_log::send(run& r) {
+  if (r.rows.empty()) return;
+  std::array<outgoing, rows_a_run> records;
+  std::size_t at = 0, n = 0;
+  for (const run::extent& e : r.rows) {
+    outgoing& to = records[n++];
+    to.key = {r.bytes.data() + at, e.key_end - at};
+    if (!e.gone) to.value = {r.bytes.data() + e.key_end, e.value_end - e.key_end};
+    at = e.value_end;
+  }
+  const auto partition = static_cast<std::int32_t>(&r - runs_.data());
+  if (auto done = owner_.channel_->write(topic_.name, partition, std::span(records).first(n));
       !done && !owner_.failure_)
     owner_.failure_ = std::move(done.error());
+  r.bytes.clear();
+  r.rows.clear();
+}
+
+void changelog::op_log::send_all() {
+  for (run& r : runs_) send(r);
 }
 
 void changelog::flush(std::function<void(result<>)> done) {
   if (auto r = io::failpoint("changelog.flush"); !r) return done(std::move(r));
+  for (op_log& log : logs_) log.send_all();
   if (failure_) return done(fail(*failure_));
   channel_->flush(std::move(done));
 }
@@ -118,7 +142,7 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
     fetcher.assign(queries[i].partition, (*first)[i], static_cast<std::int64_t>(i));
     ++open;
   }
-  std::unordered_map<std::string, std::string> rows;
+  changelog_rows rows;
   std::vector<client::fetched> batches;
   while (open != 0) {
     if (!fetcher.ready()) {
@@ -149,11 +173,7 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
                             topic.name, topic.partitions));
           if (detail::lane_of_key(key_partition, lane_.job.lanes) != lane_.lane) continue;
         }
-        if (r.value.data() == nullptr) {
-          rows.erase(std::string(r.key));
-        } else {
-          rows[std::string(r.key)] = r.value;
-        }
+        rows.apply(r.key, r.value);
       }
       if (b.records.damaged()) return fail(b.records.damage().with_context(kafka::to_string(*b.partition)));
       if (b.next_offset >= (*end)[i] && (*first)[i] < (*end)[i]) {
@@ -167,16 +187,15 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
   }
   if (auto r = io::failpoint("changelog.read_all"); !r) return r;
   for (const bool shared : {true, false}) {
-    for (const auto& [key, value] : rows) {
+    const bool taken = rows.for_each([&](std::string_view key, std::string_view value) {
       const auto key_partition = static_cast<std::uint8_t>(key.front());
-      if ((key_partition >= detail::key_partitions) != shared) continue;
-      if (!take(key_partition, std::string_view(key).substr(1), value))
-        return fail(
-            errc::corrupt,
-            fmt::format("topic {}: a row of its state cannot be read: the state's type has changed, or "
-                        "the topic holds something else",
-                        topic.name));
-    }
+      return (key_partition >= detail::key_partitions) != shared || take(key_partition, key.substr(1), value);
+    });
+    if (!taken)
+      return fail(errc::corrupt,
+                  fmt::format("topic {}: a row of its state cannot be read: the state's type has changed, or "
+                              "the topic holds something else",
+                              topic.name));
   }
   tell(progress);
   return {};

@@ -28,17 +28,31 @@ class changelog final : public lane_transactions {
  private:
   class op_log final : public detail::state_log {
    public:
-    op_log(changelog& owner, const changelog_topic& topic) : owner_(owner), topic_(topic) {}
+    op_log(changelog& owner, const changelog_topic& topic)
+        : owner_(owner), topic_(topic), runs_(static_cast<std::size_t>(topic.partitions)) {}
     void put(std::uint32_t partition, std::string_view row, std::string_view value) override {
       write(partition, row, value);
     }
     void erase(std::uint32_t partition, std::string_view row) override { write(partition, row, {}); }
+    /// Hands on what is left of the runs.
+    void send_all();
 
    private:
+    static constexpr std::size_t rows_a_run = 128;
+    /// Rows of one partition of the topic, handed over together.
+    struct run {
+      struct extent {
+        std::size_t key_end, value_end;
+        bool gone;
+      };
+      std::string bytes;
+      std::vector<extent> rows;
+    };
     void write(std::uint32_t partition, std::string_view row, std::string_view value);
+    void send(run& r);
     changelog& owner_;
     const changelog_topic& topic_;
-    std::string key_;  // scratch
+    std::vector<run> runs_;  // by partition
   };
   changelog(kafka_epochs& epochs, const lane_context& lane, std::unique_ptr<client::cluster> cluster);
   bool reads(const changelog_topic& topic, std::int32_t partition) const;
