@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "broker/api_dispatch.h"
 #include "broker/core.h"
+#include "wire/messages/produce.h"
 
 namespace penstock::broker {
 namespace {
@@ -15,6 +16,24 @@ namespace {
 constexpr std::size_t most_slots = 256;  // answers owed before reading stops
 constexpr std::size_t most_queued = 16 * 1024 * 1024;
 constexpr std::size_t length_bytes = 4;
+constexpr std::int16_t first_produce_with_transactions = 3;
+
+/// Whether a request changes or decides a transaction. Nonsense is not: decoding says what it is.
+bool is_transactional(const request_info& info, std::string_view body) {
+  switch (info.key) {
+    case wire::api_key::init_producer_id:
+    case wire::api_key::add_partitions_to_txn:
+    case wire::api_key::add_offsets_to_txn:
+    case wire::api_key::end_txn:
+    case wire::api_key::txn_offset_commit: return true;
+    case wire::api_key::produce: break;
+    default: return false;
+  }
+  if (info.version < first_produce_with_transactions || body.size() < 2) return false;
+  // The transactional id comes first; a null one begins with -1, or with 0 in the compact form.
+  if (info.version >= wire::produce_request::flexible_from) return body.front() != 0;
+  return base::load_be<std::int16_t>(body.data()) >= 0;
+}
 
 }  // namespace
 
@@ -105,7 +124,18 @@ bool connection::handle(std::string_view frame) {
   return run(std::move(info), in, std::move(slot));
 }
 
+// Whether nobody waits for the answer any more and the request would touch a transaction (E16). Its producer
+// may be on another connection by now and count on what that one was told; a request that comes out of the
+// past, a commit say, must not decide behind its back.
+bool connection::left_behind(const request_info& info, std::string_view body) const {
+  return is_transactional(info, body) && stream_->peer_ended();
+}
+
 bool connection::run(request_info info, wire::reader& body, reply_slot slot) {
+  if (left_behind(info, body.rest())) {
+    spdlog::debug("{} closed the connection: its last transactional requests are not executed", peer_);
+    return false;
+  }
   auto done = dispatch(core_, std::move(info), body, std::move(slot));
   if (!done) spdlog::debug("{}: {}", peer_, done.error().message());
   return done.has_value();

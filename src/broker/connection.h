@@ -52,6 +52,7 @@ class connection : public std::enable_shared_from_this<connection> {
   bool run(request_info info, wire::reader& body, reply_slot slot);
   bool obey(const hook_action& action, request_info info, std::string_view body, reply_slot slot);
   bool congested() const noexcept;
+  bool left_behind(const request_info& info, std::string_view body) const;
   void complete(std::uint64_t number, std::vector<io::write_piece> pieces, std::size_t bytes);
   void pump();
 

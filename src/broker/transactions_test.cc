@@ -2,9 +2,12 @@
 // Transactions on the wire: what clients of both versions see of the broker, before and after restarts.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <chrono>
+#include <future>
 #include <thread>
 
+#include "broker/hooks.h"
 #include "broker/transaction_test_support.h"
 
 namespace penstock::broker {
@@ -393,6 +396,39 @@ TEST_P(TransactionsTest, WhenTheBrokerDiedWhatWasOpenIsAbortedAndFenced) {
   ASSERT_EQ(p.write("t", 0, {"next"}), 0);
   ASSERT_EQ(p.end(true), 0);
   EXPECT_THAT(committed(), ElementsAre("done", "next"));
+}
+
+// E16. The broker is kept busy, so that requests and ends of connections are all there when it looks.
+TEST_P(TransactionsTest, WhatAConnectionLeftBehindIsNotExecutedIfItIsTransactional) {
+  begin();
+  auto p = producer();
+  p.init();
+  ASSERT_EQ(p.write("t", 0, {"a"}), 0);
+  std::promise<void> busy, go_on;
+  broker->hooks().set(wire::api_key::metadata, [&](const request_info&) {
+    busy.set_value();
+    go_on.get_future().wait();
+    return hook_action{hook_action::kind::delay, 0ms};
+  });
+  std::atomic<int> met = 0;
+  const auto note = [&](const request_info&) { return ++met, hook_action{}; };
+  for (const auto key : {wire::api_key::end_txn, wire::api_key::produce}) broker->hooks().set(key, note, 100);
+  auto other = connect();
+  const auto asked = other->send(wire::metadata_request{}, 12);
+  busy.get_future().wait();
+  const std::int16_t produce_version = p.raised ? 12 : 11;
+  const auto transactional = make_batch({"left behind"}, compression::none, {p.who.id, p.who.epoch, 1, true});
+  connect()->send(p.end_request(true), p.end_version());
+  connect()->send(p.produce_request_of("t", 0, transactional), produce_version);
+  connect()->send(produce_request("t", 1, make_batch({"plain"})), produce_version);
+  go_on.set_value();
+  other->receive<wire::metadata_response>(12, asked);
+  ASSERT_TRUE(comes_true([&] { return met == 3; }));
+  EXPECT_TRUE(comes_true([&] { return committed(1).size() == 1; })) << "other records are taken";
+  EXPECT_EQ(describe("id").transaction_state, "Ongoing");
+  ASSERT_EQ(p.write("t", 0, {"b"}), 0) << "with the sequence that was left behind too";
+  ASSERT_EQ(p.end(true), 0);
+  EXPECT_THAT(committed(), ElementsAre("a", "b"));
 }
 
 TEST_P(TransactionsTest, TheFinalisedVersionIsTold) {

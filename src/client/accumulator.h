@@ -89,6 +89,9 @@ struct partition_queue {
     std::uint64_t registered_in = 0;  ///< the transaction that it is part of
     std::int32_t leader = -1;
     std::uint64_t leader_as_of = 0;  ///< the metadata's version
+    int lane = 0;                    ///< the connection that its batches take (produce_lanes.h)
+    std::int32_t lane_broker = -1;   ///< whose
+    int lane_place = 0;              ///< in the dealing out of the broker's partitions
     io::instant not_before{};
     int failures = 0;
   } send;

@@ -37,9 +37,23 @@ inline constexpr std::int32_t any_broker = -1;
 /// The controller, for changes of topics.
 inline constexpr std::int32_t controller = -2;
 
+/// Bootstrap addresses are brokers with this number and lower ones until metadata tells who they are.
+inline constexpr std::int32_t first_bootstrap_id = -1000;
+
 /// A broker answers one connection's requests in order, so what waits there (a fetch, a join) has a
 /// connection of its own.
-enum class channel : std::uint8_t { general, fetch, coordinator };
+enum class channel : std::uint8_t {
+  general,
+  fetch,
+  coordinator,
+  produce,  ///< the first of those that a busy broker has besides the general one; no more than one byte
+            ///< holds
+};
+/// Where the requests of a broker's nth lane for batches travel; the first shares the general connection.
+constexpr channel produce_channel(int lane) noexcept {
+  return lane == 0 ? channel::general : static_cast<channel>(static_cast<int>(channel::produce) + lane - 1);
+}
+inline constexpr int most_produce_lanes = 64;
 
 /// How to send one request.
 struct call_options {
@@ -106,6 +120,8 @@ class cluster {
   std::int16_t offered_version(std::int32_t broker, client::channel channel, wire::api_key key) const;
   /// Connects if needed; `done` when the next request would go out at once, or with the error of the attempt.
   void connect(std::int32_t broker, client::channel channel, unique_function<void(result<>)> done);
+  /// Closes a connection, unless somebody uses it at the moment.
+  void close_idle(std::int32_t broker, client::channel channel);
   /// Requests sent to a broker and not answered yet.
   std::size_t in_flight(std::int32_t broker, client::channel channel) const;
   /// "host:port" of a broker, for messages.
@@ -161,6 +177,7 @@ class cluster {
   void ready(node& n);
   void lost(node& n, const error& why);
   void fail_waiting(node& n, const error& why);
+  void close(node& n, const error& why);
   void arm_metadata(std::chrono::nanoseconds after);
   void schedule_metadata();
   bool is_missing(const std::string& topic) const;

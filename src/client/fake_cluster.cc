@@ -19,8 +19,8 @@ using wire::error_code;
 
 // A connection that was accepted.
 struct fake_cluster::session : std::enable_shared_from_this<fake_cluster::session> {
-  session(fake_cluster& c, std::int32_t b, std::unique_ptr<io::stream> s)
-      : cluster(&c), broker(b), stream(std::move(s)) {}
+  session(fake_cluster& c, std::int32_t b, int n, std::unique_ptr<io::stream> s)
+      : cluster(&c), broker(b), number(n), stream(std::move(s)) {}
 
   void read() {
     chunk.resize(64 << 10);
@@ -55,6 +55,7 @@ struct fake_cluster::session : std::enable_shared_from_this<fake_cluster::sessio
 
   fake_cluster* cluster;
   std::int32_t broker;
+  int number;
   std::unique_ptr<io::stream> stream;
   std::string chunk, in;
   std::deque<std::string> out;
@@ -96,7 +97,7 @@ void fake_cluster::start_broker(std::int32_t id) {
 }
 
 void fake_cluster::accepted(std::int32_t id, std::unique_ptr<io::stream> stream) {
-  auto s = std::make_shared<session>(*this, id, std::move(stream));
+  auto s = std::make_shared<session>(*this, id, accepted_, std::move(stream));
   brokers_.at(static_cast<std::size_t>(id))->sessions.push_back(s);
   s->read();
 }
@@ -208,6 +209,7 @@ void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame
   }
   seen_request r;
   r.broker = s->broker;
+  r.connection = s->number;
   wire::reader in(frame);
   if (!r.header.decode(in)) {
     s->stream->close();
@@ -250,10 +252,13 @@ void fake_cluster::received(const std::shared_ptr<session>& s, std::string frame
     waiting_fetches_.emplace_back(s, std::move(r));
 }
 
-void fake_cluster::release_held() {
-  auto held = std::exchange(held_, {});
-  for (auto& [s, r] : held)
-    if (auto answer = serve(r)) reply(s, r.header, *answer);
+void fake_cluster::release_held(const std::function<bool(const seen_request&)>& which) {
+  for (auto& [s, r] : std::exchange(held_, {})) {
+    if (!which(r))
+      held_.emplace_back(s, std::move(r));
+    else if (auto answer = serve(r))
+      reply(s, r.header, *answer);
+  }
 }
 
 void fake_cluster::reply(const std::shared_ptr<session>& s, const wire::request_header& h,

@@ -30,6 +30,7 @@ namespace penstock::client::testing {
 /// A request as a broker sees it.
 struct seen_request {
   std::int32_t broker = 0;
+  int connection = 0;  ///< the nth that was accepted
   wire::request_header header;
   std::string body;  ///< behind the header
 
@@ -134,7 +135,11 @@ class fake_cluster {
   void always(wire::api_key key, std::function<reaction(const seen_request&)> f) {
     always_[key] = std::move(f);
   }
-  void release_held();
+  void release_held() {
+    release_held([](const seen_request&) { return true; });
+  }
+  /// Those that `which` names: of a connection all or none, since answers come in the order of requests.
+  void release_held(const std::function<bool(const seen_request&)>& which);
   /// A request that was seen before reaches its broker, late or once more; nobody gets the answer.
   void deliver(const seen_request& r) { static_cast<void>(serve(r)); }
   std::size_t held() const { return held_.size(); }

@@ -8,11 +8,18 @@ namespace penstock::kafka {
 
 namespace {
 
-metric_list measure(const producer::impl& i) {
+metric_list measure(producer::impl& i) {
   metric_list all;
   client::metric_report to(all, i.cluster->now());
   client::report_connections(to, "producer", {&i.cluster->measured()}, i.cluster->metadata_age_seconds());
-  client::report_producer(to, i.sender->measured(), i.settings.buffer_memory, i.accumulator.buffered_bytes());
+  client::producer_state state{.buffer_total = i.settings.buffer_memory,
+                               .produce_connections = i.sender->connections()};
+  {
+    const std::lock_guard lock(i.mutex);
+    state.buffer_used = i.accumulator.buffered_bytes();
+    state.waits = i.waits;
+  }
+  client::report_producer(to, i.sender->measured(), state);
   return all;
 }
 
@@ -110,6 +117,7 @@ result<> producer::flush(std::chrono::milliseconds timeout) {
   }
   if (impl_->on_own_thread())
     return fail(errc::invalid_argument, "flush must not be called from a delivery callback");
+  const producer::impl::timed_call timed(*impl_, &client::producer_waits::flush);
   auto done = std::make_shared<std::promise<result<>>>();
   auto outcome = done->get_future();
   impl_->loop.post(

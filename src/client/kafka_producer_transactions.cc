@@ -12,7 +12,8 @@ penstock::error not_transactional() {
 
 // Starts an operation on the producer's thread and waits for its outcome, which comes by the deadline.
 template <typename Start>
-result<> run(producer::impl& p, std::chrono::milliseconds timeout, Start start) {
+result<> run(producer::impl& p, std::int64_t client::producer_waits::*kind, std::chrono::milliseconds timeout,
+             Start start) {
   if (!p.transactions) return fail(not_transactional());
   if (p.on_own_thread())
     return fail(errc::invalid_argument, "transactions must not be ended from a delivery callback");
@@ -20,6 +21,7 @@ result<> run(producer::impl& p, std::chrono::milliseconds timeout, Start start) 
     const std::lock_guard lock(p.mutex);
     if (p.closed) return p.closed_error();
   }
+  const producer::impl::timed_call timed(p, kind);
   const auto deadline = io::clock::system().now() + timeout;
   auto done = std::make_shared<std::promise<result<>>>();
   auto outcome = done->get_future();
@@ -30,6 +32,7 @@ result<> run(producer::impl& p, std::chrono::milliseconds timeout, Start start) 
 }
 
 using client::transactions;
+using waits = client::producer_waits;
 
 }  // namespace
 
@@ -58,26 +61,27 @@ std::string_view to_string(transaction_outcome o) noexcept {
 }
 
 result<> producer::init_transactions(std::chrono::milliseconds timeout) {
-  return run(*impl_, timeout, [](transactions& t, io::instant deadline, transactions::done_function done) {
-    t.init(deadline, std::move(done));
-  });
+  return run(*impl_, &waits::init, timeout,
+             [](transactions& t, io::instant deadline, transactions::done_function done) {
+               t.init(deadline, std::move(done));
+             });
 }
 
 result<> producer::resume_transaction(producer_identity identity, std::chrono::milliseconds timeout) {
-  return run(*impl_, timeout,
+  return run(*impl_, &waits::init, timeout,
              [identity](transactions& t, io::instant deadline, transactions::done_function done) {
                t.resume(identity, deadline, std::move(done));
              });
 }
 
 result<> producer::begin_transaction() {
-  return run(*impl_, std::chrono::milliseconds(0),
+  return run(*impl_, &waits::begin, std::chrono::milliseconds(0),
              [](transactions& t, io::instant, transactions::done_function done) { done(t.begin()); });
 }
 
 result<> producer::send_offsets(std::vector<partition_offset> offsets, group_metadata group,
                                 std::chrono::milliseconds timeout) {
-  return run(*impl_, timeout,
+  return run(*impl_, &waits::send_offsets, timeout,
              [offsets = std::move(offsets), group = std::move(group)](
                  transactions& t, io::instant deadline, transactions::done_function done) mutable {
                t.send_offsets(std::move(offsets), std::move(group), deadline, std::move(done));
@@ -85,15 +89,17 @@ result<> producer::send_offsets(std::vector<partition_offset> offsets, group_met
 }
 
 result<> producer::commit_transaction(std::chrono::milliseconds timeout) {
-  return run(*impl_, timeout, [](transactions& t, io::instant deadline, transactions::done_function done) {
-    t.commit(deadline, std::move(done));
-  });
+  return run(*impl_, &waits::commit, timeout,
+             [](transactions& t, io::instant deadline, transactions::done_function done) {
+               t.commit(deadline, std::move(done));
+             });
 }
 
 result<> producer::abort_transaction(std::chrono::milliseconds timeout) {
-  return run(*impl_, timeout, [](transactions& t, io::instant deadline, transactions::done_function done) {
-    t.abort(deadline, std::move(done));
-  });
+  return run(*impl_, &waits::abort, timeout,
+             [](transactions& t, io::instant deadline, transactions::done_function done) {
+               t.abort(deadline, std::move(done));
+             });
 }
 
 transaction_status producer::transaction() const {

@@ -164,10 +164,28 @@ void report_counted(metric_report& to, std::string_view group, const producer_me
   to.value(group, tags.empty() ? "compression-rate-avg" : "compression-rate", to.at(c.ratio).average(), tags);
 }
 
+void report_waits(metric_report& to, const producer_waits& w) {
+  constexpr std::string_view group = "producer-metrics";
+  const auto memory = to.at(w.memory);
+  to.value(group, "bufferpool-wait-time-ns-total", memory.total);
+  to.value(group, "bufferpool-wait-ratio", memory.sum_rate() / 1e9);
+  to.value(group, "waiting-threads", w.threads);
+  to.rate_of_times(group, "buffer-exhausted", to.at(w.exhausted));
+  const auto total = [&](std::string_view name, std::int64_t ns) {
+    to.value(group, name, static_cast<double>(ns));
+  };
+  total("metadata-wait-time-ns-total", w.metadata);
+  total("flush-time-ns-total", w.flush);
+  total("txn-init-time-ns-total", w.init);
+  total("txn-begin-time-ns-total", w.begin);
+  total("txn-send-offsets-time-ns-total", w.send_offsets);
+  total("txn-commit-time-ns-total", w.commit);
+  total("txn-abort-time-ns-total", w.abort);
+}
+
 }  // namespace
 
-void report_producer(metric_report& to, const producer_metrics& m, std::size_t buffer_total,
-                     std::size_t buffer_used) {
+void report_producer(metric_report& to, const producer_metrics& m, const producer_state& s) {
   constexpr std::string_view group = "producer-metrics";
   report_counted(to, group, m.all, {});
   to.average_and_largest(group, "batch-size", to.at(m.batch_size));
@@ -178,9 +196,11 @@ void report_producer(metric_report& to, const producer_metrics& m, std::size_t b
   to.percentiles(group, "record-delivery-time", to.at(m.deliveries));
   to.rate_of_times(group, "batch-split", to.at(m.splits));
   to.average_and_largest(group, "produce-throttle-time", to.at(m.throttled));
-  to.value(group, "buffer-total-bytes", static_cast<double>(buffer_total));
+  to.value(group, "produce-connections", s.produce_connections);
+  to.value(group, "buffer-total-bytes", static_cast<double>(s.buffer_total));
   to.value(group, "buffer-available-bytes",
-           static_cast<double>(buffer_total - std::min(buffer_used, buffer_total)));
+           static_cast<double>(s.buffer_total - std::min(s.buffer_used, s.buffer_total)));
+  report_waits(to, s.waits);
   for (const auto& [topic, c] : m.topics) report_counted(to, "producer-topic-metrics", c, {{"topic", topic}});
 }
 

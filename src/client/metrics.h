@@ -65,6 +65,24 @@ struct producer_metrics {
   sensor throttled;   ///< milliseconds that answers say the broker held back
 };
 
+/// What the threads that call a producer wait for, in nanoseconds; under the producer's lock.
+struct producer_waits {
+  sensor memory;     ///< for room in buffer.memory, a wait at a time
+  int threads = 0;   ///< that wait for it now
+  sensor exhausted;  ///< records refused because there was none in time
+  std::int64_t metadata = 0;
+  std::int64_t flush = 0;
+  std::int64_t init = 0, begin = 0, send_offsets = 0, commit = 0, abort = 0;  ///< of transactions
+};
+
+/// What is told of a producer beside what its sender counts.
+struct producer_state {
+  std::size_t buffer_total = 0;
+  std::size_t buffer_used = 0;
+  int produce_connections = 0;
+  producer_waits waits{};
+};
+
 /// What a consumer hands out and waits for.
 struct consumer_metrics {
   struct counted {
@@ -140,8 +158,7 @@ class regular_metrics {
 /// group membership has connections of its own, which count too.
 void report_connections(metric_report& to, std::string_view client,
                         const std::vector<const connection_metrics*>& all, double metadata_age_seconds);
-void report_producer(metric_report& to, const producer_metrics& m, std::size_t buffer_total,
-                     std::size_t buffer_used);
+void report_producer(metric_report& to, const producer_metrics& m, const producer_state& s);
 void report_consumer(metric_report& to, const consumer_metrics& m, const connection_metrics& fetching,
                      const connection_metrics& membership, std::size_t assigned);
 

@@ -80,7 +80,10 @@ TEST(metrics, of_a_producer_and_a_consumer_are_those_of_the_table) {
   report_connections(to, "producer", {&c}, 5);
   report_connections(to, "consumer", {&c, &c}, 5);
   report_connections(to, "admin-client", {&c}, -1);
-  report_producer(to, p, 1000, 300);
+  producer_state state{.buffer_total = 1000, .buffer_used = 300, .produce_connections = 3};
+  state.waits.memory.record(2e8, start);
+  state.waits.commit = 17;
+  report_producer(to, p, state);
   report_consumer(to, read, c, c, 4);
 
   EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "outgoing-byte-total"), 100);
@@ -88,6 +91,10 @@ TEST(metrics, of_a_producer_and_a_consumer_are_those_of_the_table) {
   EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "request-latency-avg"), 4);
   EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "record-send-total"), 7);
   EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "buffer-available-bytes"), 700);
+  EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "produce-connections"), 3);
+  EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "bufferpool-wait-time-ns-total"), 2e8);
+  EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "bufferpool-wait-ratio"), 0.2);
+  EXPECT_EQ(kafka::find_metric(all, "producer-metrics", "txn-commit-time-ns-total"), 17);
   EXPECT_EQ(kafka::find_metric(all, "consumer-fetch-manager-metrics", "records-lag-max"), 12);
   EXPECT_EQ(kafka::find_metric(all, "consumer-coordinator-metrics", "assigned-partitions"), 4);
   EXPECT_TRUE(std::isnan(kafka::find_metric(all, "producer-metrics", "no-such-metric")));

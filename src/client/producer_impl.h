@@ -18,6 +18,7 @@
 #include "client/cluster.h"
 #include "client/sender.h"
 #include "client/transactions.h"
+#include "io/recent_clock.h"
 
 namespace penstock::kafka {
 
@@ -30,6 +31,7 @@ struct producer::impl {
   const producer_settings settings;
   const io::clock& clock = io::clock::system();
   std::mutex mutex;
+  io::recent_wall_clock wall;        // under mutex
   std::condition_variable changed;  // memory or metadata became available
   client::accumulator accumulator;
   io::event_loop loop;
@@ -40,6 +42,7 @@ struct producer::impl {
   bool closed = false;           // under mutex
   std::optional<error> refusal;  // under mutex: why brokers do not let us in
   std::shared_ptr<void> alive = std::make_shared<char>();
+  client::producer_waits waits;  // under mutex
   delivery_callback on_delivery;
   client::regular_metrics regularly;
   std::thread thread;
@@ -64,6 +67,41 @@ struct producer::impl {
   bool on_own_thread() const { return std::this_thread::get_id() == thread.get_id(); }
   result<> closed_error() const { return fail(errc::closed, "the producer is closed"); }
 
+  // Adds the time that a call takes to what is measured of its kind.
+  class timed_call {
+   public:
+    timed_call(impl& p, std::int64_t client::producer_waits::*kind)
+        : impl_(p), kind_(kind), begun_(io::clock::system().now()) {}
+    ~timed_call() {
+      const auto took = io::clock::system().now() - begun_;
+      const std::lock_guard lock(impl_.mutex);
+      impl_.waits.*kind_ += took.count();
+    }
+    timed_call(const timed_call&) = delete;
+    timed_call& operator=(const timed_call&) = delete;
+
+   private:
+    impl& impl_;
+    std::int64_t client::producer_waits::*kind_;
+    io::instant begun_;
+  };
+
+  // Waits until something changed; false when the deadline passed before.
+  bool await_change(std::unique_lock<std::mutex>& lock, client::append_status why, io::instant deadline) {
+    const bool memory = why == client::append_status::no_memory;
+    const auto before = io::clock::system().now();
+    waits.threads += memory;
+    const auto status = changed.wait_until(lock, deadline);
+    waits.threads -= memory;
+    const auto now = io::clock::system().now();
+    const auto took = (now - before).count();
+    if (memory)
+      waits.memory.record(static_cast<double>(took), now);
+    else
+      waits.metadata += took;
+    return status == std::cv_status::no_timeout || now < deadline;
+  }
+
   // Waits for room or metadata; an error when that takes longer than max_block.
   result<> wait(std::unique_lock<std::mutex>& lock, client::append_status why, std::string_view topic,
                 io::instant deadline) {
@@ -72,8 +110,7 @@ struct producer::impl {
                   recovery::retriable);
     if (why == client::append_status::no_metadata)
       loop.post([this, name = std::string(topic)] { sender->want_topic(name); });
-    const bool in_time = changed.wait_until(lock, deadline) == std::cv_status::no_timeout ||
-                         io::clock::system().now() < deadline;
+    const bool in_time = await_change(lock, why, deadline);
     if (why == client::append_status::no_metadata && refusal) return fail(*refusal);
     if (in_time) return {};
     if (why == client::append_status::no_metadata)
@@ -82,6 +119,7 @@ struct producer::impl {
           fmt::format("topic '{}': its partitions are not known after max.block.ms ({} ms), asked of {}",
                       topic, settings.max_block.count(), settings.bootstrap_servers),
           recovery::retriable);
+    waits.exhausted.record(1, io::clock::system().now());
     return fail(errc::exhausted,
                 fmt::format("topic '{}': no room in buffer.memory ({} bytes) after max.block.ms ({} ms)",
                             topic, settings.buffer_memory, settings.max_block.count()),
@@ -94,7 +132,7 @@ struct producer::impl {
     io::instant deadline{};
     for (;;) {
       if (closed) return fail(closed_error().error());
-      if (now < 0 && r.timestamp_ms == now_ms) now = clock.wall_ms();
+      if (now < 0 && r.timestamp_ms == now_ms) now = wall.ms();
       auto done = accumulator.append(r, r.timestamp_ms == now_ms ? now : r.timestamp_ms, clock, f);
       if (!done) return fail(done.error());
       status = done->status;
@@ -112,7 +150,7 @@ struct producer::impl {
   }
 
   result<> send(const record_to_send& r, delivery_callback* f) {
-    std::int64_t now = r.timestamp_ms == now_ms ? clock.wall_ms() : -1;
+    std::int64_t now = -1;
     auto status = client::append_status::accepted;
     std::unique_lock lock(mutex);
     auto work = append(lock, r, now, f, true, status);

@@ -9,7 +9,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "client/accumulator.h"
 #include "client/cluster.h"
 #include "client/metrics.h"
+#include "client/produce_lanes.h"
 #include "wire/messages/init_producer_id.h"
 #include "wire/messages/produce.h"
 
@@ -28,10 +28,11 @@ class transactions;
 /// deadlines.
 ///
 /// Order: a partition's batches are sent in the order they were filled, up to max_in_flight requests a
-/// broker. After a failure that passes nothing of that partition is sent until all its batches under way have
-/// come back; then they go out again in order. With idempotence the broker's sequence check makes that exact,
-/// duplicates included (KIP-98); a batch that failed for good leaves a gap in the sequences, which the
-/// partition leaves behind by raising its producer epoch.
+/// connection, of which a busy broker may have several (produce_lanes.h). After a failure that passes nothing
+/// of that partition is sent until all its batches under way have come back; then they go out again in order.
+/// With idempotence the broker's sequence check makes that exact, duplicates included (KIP-98); a batch that
+/// failed for good leaves a gap in the sequences, which the partition leaves behind by raising its producer
+/// epoch.
 ///
 /// Threads: the cluster's loop. If `guard` is given, it is held around every use of the accumulator.
 class sender {
@@ -57,10 +58,12 @@ class sender {
   kafka::producer::counters statistics() const;
   bool idle() const;
   const producer_metrics& measured() const noexcept { return metrics_; }
+  /// Connections that batches may take, of all brokers.
+  int connections() const { return lanes_.open(); }
 
  private:
   struct request {
-    std::int32_t broker = -1;
+    lane_id lane;
     std::vector<batch_ptr> batches;  // in the order of the wire
     std::vector<partition_queue*> queues;
   };
@@ -72,7 +75,7 @@ class sender {
   void run();
   void collect();
   void send_ready();
-  void send_to(std::int32_t broker, std::vector<partition_queue*>& queues);
+  void send_to(lane_id lane, std::vector<partition_queue*>& queues);
   bool wants_to_send(partition_queue& q);
   bool is_due(const producer_batch& b) const;
   std::int32_t leader_of(partition_queue& q);
@@ -86,7 +89,7 @@ class sender {
   result<> seal_with_its_sequence(producer_batch& b, std::int16_t version);
   result<> seal_as_before(producer_batch& b);
   result<> seal_for(producer_batch& b, std::int16_t version, wire::batch_builder::seal_options options);
-  void send(std::int32_t broker, std::vector<batch_ptr> batches);
+  void send(lane_id lane, std::vector<batch_ptr> batches);
   void answered(const std::shared_ptr<request>& r, result<incoming> in);
   void read_answer(const request& r, const wire::produce_response& response);
   void outcome(const batch_ptr& b, const wire::produce_response::partition_produce_response& answer);
@@ -116,10 +119,9 @@ class sender {
   transactions* transactions_ = nullptr;
   std::shared_ptr<void> alive_ = std::make_shared<char>();
 
-  std::vector<partition_queue*> ready_;    // may have a batch to send
-  std::vector<partition_queue*> work_;     // scratch of collect()
-  std::map<std::int32_t, int> in_flight_;  // requests a broker
-  std::set<std::int32_t> connecting_;
+  std::vector<partition_queue*> ready_;  // may have a batch to send
+  std::vector<partition_queue*> work_;   // scratch of collect()
+  produce_lanes lanes_;
   std::size_t taken_ = 0;  // batches taken and without an outcome
   std::uint64_t next_order_ = 1;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of the batches that were sent: answers, retries, sequences, producer ids.
+// What becomes of the batches that were sent: answers, retries, splits, reports.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,9 +15,6 @@ namespace {
 
 using wire::error_code;
 
-// What Kafka's clients ask for when they are not transactional.
-constexpr std::int32_t no_transaction_timeout = 0x7fffffff;
-constexpr std::int16_t last_epoch = 0x7fff;
 constexpr std::chrono::milliseconds pause_for_marks{5};
 
 bool leader_may_have_moved(error_code code) {
@@ -42,7 +39,7 @@ bool may_be_appended(error_code code) {
 }  // namespace
 
 void sender::answered(const std::shared_ptr<request>& r, result<incoming> in) {
-  --in_flight_[r->broker];
+  lanes_.answered(r->lane);
   for (auto* q : r->queues) --q->send.in_flight;
   if (!in) {
     if (transactions_ != nullptr) transactions_->left_unanswered();
@@ -89,8 +86,9 @@ void sender::read_answer(const request& r, const wire::produce_response& respons
   for (std::size_t i = 0; i < r.batches.size(); ++i) {
     if (seen[i]) continue;
     r.batches[i]->maybe_persisted = true;
-    give_up(r.batches[i], {errc::corrupt, fmt::format("{}: {} did not say what became of a batch",
-                                                      name_of(*r.queues[i]), cluster_.describe(r.broker))});
+    give_up(r.batches[i],
+            {errc::corrupt, fmt::format("{}: {} did not say what became of a batch", name_of(*r.queues[i]),
+                                        cluster_.describe(r.lane.broker))});
   }
 }
 
@@ -194,94 +192,6 @@ bool sender::split(const batch_ptr& b) {
   return true;
 }
 
-// The broker misses a sequence before this batch's. If an earlier batch is still to be sent again, that
-// explains it. If one failed for good, the partition goes on under a new epoch. Otherwise the broker lost
-// what it had acknowledged.
-void sender::sequence_gap(const batch_ptr& b, const error& why) {
-  auto& s = b->queue->send;
-  const bool explained = !s.retry.empty() && s.retry.front()->order < b->order;
-  if (!explained && transactions_ != nullptr) return give_up(b, why);  // the next transaction begins anew
-  if (!explained) {
-    const bool forgotten = static_cast<error_code>(why.kafka_code()) == error_code::unknown_producer_id;
-    if (!s.unresolved && !forgotten && !s.restart) {
-      s.suspect = s.suspect || b->maybe_persisted;
-      return give_up(b, why.with_context("the broker lost acknowledged records of this producer"));
-    }
-    s.suspect = s.suspect || (forgotten && b->maybe_persisted);
-    s.restart = true;
-  }
-  retry(b, why);
-}
-
-// Whether the partition has its producer id; begins its sequences again where that is due.
-bool sender::prepare_sequences(partition_queue& q) {
-  auto& s = q.send;
-  if (transactions_ != nullptr) {
-    join_epoch(q);
-    return true;
-  }
-  if (s.restart) {
-    if (s.in_flight > 0) return false;
-    if (s.producer_epoch < last_epoch) {
-      ++s.producer_epoch;
-    } else if (s.producer_id != producer_id_) {
-      s.producer_id = producer_id_;
-      s.producer_epoch = producer_epoch_;
-    } else {
-      producer_id_state_ = id_state::none;  // every epoch is used up: another id
-      request_producer_id();
-      return false;
-    }
-    restart_sequences(q);
-  }
-  if (s.producer_id < 0) {
-    s.producer_id = producer_id_;
-    s.producer_epoch = producer_epoch_;
-  }
-  return true;
-}
-
-// A transactional producer has one epoch for all partitions; with a new one they all begin with sequence 0.
-void sender::join_epoch(partition_queue& q) {
-  auto& s = q.send;
-  const auto [id, epoch] = transactions_->identity();
-  if (s.producer_id == id && s.producer_epoch == epoch) return;
-  // With transaction.version 2 a broker takes no other sequence than 0 from a producer that it does not know.
-  s.established = transactions_->implicit() || (s.established && s.producer_id == id);
-  s.producer_id = id;
-  s.producer_epoch = epoch;
-  s.next_sequence = 0;
-  s.unresolved = s.suspect = s.restart = false;
-}
-
-void sender::restart_sequences(partition_queue& q) {
-  auto& s = q.send;
-  if (std::exchange(s.suspect, false)) {
-    // A broker that came back remembers but the last batch of a producer, so what looks like a gap may be a
-    // repetition. What was sent without an answer could be there: sending it under a new epoch could make it
-    // twice.
-    const auto doubtful = std::stable_partition(s.retry.begin(), s.retry.end(),
-                                                [](const auto& b) { return !b->maybe_persisted; });
-    std::vector<batch_ptr> given_up(doubtful, s.retry.end());
-    s.retry.erase(doubtful, s.retry.end());
-    for (const auto& b : given_up)
-      give_up(b, {errc::kafka,
-                  fmt::format("{}: the broker does not say whether it has a batch that it did not answer",
-                              name_of(q))});
-  }
-  s.restart = false;
-  s.unresolved = false;
-  s.established = false;
-  s.next_sequence = 0;
-  for (const auto& b : s.retry) {
-    b->producer_id = s.producer_id;
-    b->producer_epoch = s.producer_epoch;
-    b->base_sequence = s.next_sequence;
-    wire::set_producer(b->builder.sealed(), b->producer_id, b->producer_epoch, b->base_sequence);
-    s.next_sequence = wire::add_sequence(s.next_sequence, b->builder.record_count());
-  }
-}
-
 void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp) {
   b->queue->send.failures = 0;
   b->queue->send.established = true;
@@ -329,45 +239,6 @@ void sender::settle(const batch_ptr& b, bool reuse) {
   const auto lock = hold();
   writable_ = writable_ || accumulator_.starving();
   accumulator_.release(b, reuse);  // from here on the batch may be somebody else's
-}
-
-void sender::request_producer_id() {
-  if (producer_id_state_ != id_state::none) return;
-  producer_id_state_ = id_state::asked;
-  wire::init_producer_id_request ask;
-  ask.transaction_timeout_ms = no_transaction_timeout;
-  cluster_.call<wire::init_producer_id_response>(any_broker, std::move(ask), {},
-                                                 [this, alive = std::weak_ptr<void>(alive_)](auto response) {
-                                                   if (!alive.expired())
-                                                     producer_id_arrived(std::move(response));
-                                                 });
-}
-
-void sender::producer_id_arrived(result<wire::init_producer_id_response> response) {
-  if (response && response->error_code != 0)
-    response = fail(wire::make_error(response->error_code, "producer id for idempotence"));
-  producer_id_state_ = id_state::none;
-  if (response) {
-    producer_id_ = response->producer_id;
-    producer_epoch_ = response->producer_epoch;
-    producer_id_state_ = id_state::known;
-    id_backoff_.reset();
-  } else if (response.error().retriable()) {
-    producer_id_state_ = id_state::asked;  // until the back-off is over
-    id_timer_.arm(id_backoff_.next(cluster_.random()), [this] {
-      producer_id_state_ = id_state::none;
-      kick();
-    });
-    return;
-  } else if (response.error().kind() == errc::unsupported) {
-    fatal_ = {
-        errc::unsupported,
-        response.error().message() +
-            ": idempotence needs Kafka 0.11 or later; set enable.idempotence to false for older brokers"};
-  } else {
-    fatal_ = response.error();
-  }
-  kick();
 }
 
 }  // namespace penstock::client

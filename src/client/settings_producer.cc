@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The settings of producers. How to add one: src/client/README.md, "Settings".
 #include "client/bootstrap.h"
+#include "client/cluster.h"
 #include "client/setting.h"
 #include "wire/compression.h"
 
@@ -105,7 +106,13 @@ void add_producer_settings(std::vector<setting>& rows) {
              "max.block.ms."));
   rows.push_back(number("max.in.flight.requests.per.connection", &producer_settings::max_in_flight,
                         {.low = 1, .high = 1'000'000},
-                        "Requests under way to one broker; at most 5 with idempotence."));
+                        "Requests under way on one connection; at most 5 with idempotence."));
+  rows.push_back(number(
+      "connections.per.broker", &producer_settings::connections_per_broker,
+      {.low = 1, .high = most_produce_lanes},
+      "The most connections that produce requests take to one broker (Kafka's clients have one). Further "
+      "ones are opened while batches wait for the first, and closed when one would do again; a partition's "
+      "records keep their order."));
   rows.push_back(number("delivery.timeout.ms", &producer_settings::delivery_timeout,
                         {.low = 1, .high = 30 * day_ms},
                         "How long a record may take from send to its outcome, all attempts together."));

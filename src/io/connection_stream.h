@@ -31,6 +31,7 @@ class connection_stream final : public stream {
   result<> shutdown_write() override { return connection_->shutdown_write(); }
   void close() override { connection_->close(); }
   bool is_open() const noexcept override { return connection_->is_open(); }
+  bool peer_ended() const noexcept override { return connection_->peer_ended(); }
   std::string peer() const override { return connection_->peer(); }
 
  private:

@@ -13,11 +13,24 @@
 #include <thread>
 
 #include "io/random.h"
+#include "io/recent_clock.h"
 #include "io/signals.h"
 #include "io/test_support.h"
 
 namespace penstock::io {
 namespace {
+
+TEST(a_recent_wall_clock, tells_the_same_as_the_clock_itself) {
+  recent_wall_clock recent;
+  const auto end = clock::system().wall_ms() + 25;
+  for (std::int64_t before = 0; before < end;) {
+    before = clock::system().wall_ms();
+    const auto told = recent.ms();
+    const auto after = clock::system().wall_ms();
+    ASSERT_GE(told, before);
+    ASSERT_LE(told, after);
+  }
+}
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;

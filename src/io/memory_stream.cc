@@ -41,6 +41,11 @@ class wire {
     step();
   }
   bool reading() const noexcept { return static_cast<bool>(read_); }
+  /// The end has arrived, maybe behind bytes that are not read yet.
+  bool over() {
+    take_arrivals();
+    return ended_ || cut_;
+  }
   result<std::size_t> try_read(std::span<char> out) {
     take_arrivals();
     if (cut_) return broken();
@@ -196,6 +201,7 @@ class memory_end final : public stream {
     in().abandon();
   }
   bool is_open() const noexcept override { return open_; }
+  bool peer_ended() const noexcept override { return !open_ || wires_->direction[1 - side_].over(); }
   std::string peer() const override { return side_ == 0 ? "memory:2" : "memory:1"; }
 
  private:

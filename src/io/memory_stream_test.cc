@@ -106,8 +106,11 @@ TEST_F(memory_stream, the_end_comes_after_the_last_byte) {
   write(first(), "last");
   ASSERT_TRUE(first().shutdown_write());
   write(second(), "still open");
+  EXPECT_FALSE(second().peer_ended()) << "the end is still flying";
   time_.advance(5ms);
   drain();
+  EXPECT_TRUE(second().peer_ended()) << "known before the last byte is read";
+  EXPECT_FALSE(first().peer_ended());
   read(second());
   drain();
   EXPECT_EQ(got_, "last");

@@ -55,6 +55,9 @@ class stream {
   virtual result<> shutdown_write() = 0;
   virtual void close() = 0;
   virtual bool is_open() const noexcept = 0;
+  /// Whether the peer will send nothing more, because it closed its side or is gone. True as soon as the
+  /// system knows, while bytes that it sent before may still be waiting to be read. One look, no waiting.
+  virtual bool peer_ended() const noexcept = 0;
   virtual std::string peer() const = 0;  ///< "host:port" for messages
 };
 

@@ -202,6 +202,17 @@ TEST_F(tcp_pair, after_a_half_close_the_other_direction_goes_on) {
   EXPECT_EQ(at_client, "still here");
 }
 
+TEST_F(tcp_pair, the_peers_end_is_known_before_its_last_bytes_are_read) {
+  bool written = false;
+  client_->write({{.bytes = "last words"}}, [&](result<> r) { written = r.has_value(); });
+  ASSERT_TRUE(run_until_true(loop_, [&] { return written; }));
+  EXPECT_FALSE(server_->peer_ended());
+  client_.reset();
+  EXPECT_TRUE(run_until_true(loop_, [&] { return server_->peer_ended(); }));
+  EXPECT_EQ(server_->try_read(buffer_), 10u);
+  EXPECT_TRUE(server_->peer_ended());
+}
+
 TEST_F(tcp_pair, destroying_a_stream_cancels_what_waits) {
   const auto lots = random_bytes(50'000'000);  // nobody reads it, so the write waits
   std::vector<errc> outcomes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -72,6 +73,12 @@ class tcp_connection final : public std::enable_shared_from_this<tcp_connection>
   }
 
   bool is_open() const noexcept { return socket_.is_open(); }
+  bool peer_ended() const noexcept {
+    if (!is_open()) return true;
+    // Asio knows of the end only behind the last byte; poll tells of it at once.
+    ::pollfd look{const_cast<tcp_socket&>(socket_).native_handle(), POLLRDHUP, 0};
+    return ::poll(&look, 1, 0) > 0;
+  }
   const std::string& peer() const noexcept { return peer_; }
 
  private:

@@ -32,6 +32,7 @@ class tls_connection final : public std::enable_shared_from_this<tls_connection>
   result<> shutdown_write();
   void close();
   bool is_open() const noexcept { return under_->is_open(); }
+  bool peer_ended() const noexcept { return under_->peer_ended(); }
   std::string peer() const { return under_->peer(); }
 
  private:

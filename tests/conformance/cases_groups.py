@@ -89,23 +89,28 @@ def the_command_line_joins_kcat(t: Stage, assignor: str) -> str:
     topic, group = t.topic(partitions=4), f"group-{t.name}"
     theirs = Member.kcat(t, group, topic, "-X", f"partition.assignment.strategy={assignor}")
     theirs.wait_assigned(4)
+    # It has to have found where each partition begins: when librdkafka 2.0 gives one up while it still looks for that,
+    # and has it again later, it begins at the late answer instead of at the committed offset.
+    first = numbered(0, 40)
+    send(t, topic, first, 4)
+    wait_for_all([theirs], first)
     ours = Member.cli(t, group, topic, "--assignor", assignor)
     theirs.wait_assigned(2)
-    values = numbered(0, 400)
+    values = numbered(40, 400)
     send(t, topic, values, 4)
     wait_for_all([ours, theirs], values)
     expect_equal(len(ours.values()), 200, "records of the command line")
     ours.stop()
     theirs.wait_assigned(4)
-    last = numbered(400, 40)
+    last = numbered(440, 40)
     send(t, topic, last, 4)
     wait_for_all([theirs], last)
     theirs.stop()
-    check_once([ours, theirs], values + last)
+    check_once([ours, theirs], first + values + last)
     revoked = [line for line in theirs.running.err if b"incremental revoke" in line]
     if assignor == "cooperative-sticky":
         expect(len(revoked) <= 2, f"kcat gave two partitions up, and its rest at the end: {revoked}")
-    return f"{len(values + last)} records"
+    return f"{len(first + values + last)} records"
 
 
 @case("groups", since="2.3")

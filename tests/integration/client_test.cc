@@ -316,6 +316,15 @@ TEST_F(the_client, feels_back_pressure_instead_of_dropping_records) {
   EXPECT_GE(waited, 190ms);
   EXPECT_GT(taken, 30);
   EXPECT_LE(taken, 51);
+  const auto measured = p.metrics();
+  const auto metric = [&](std::string_view n) { return find_metric(measured, "producer-metrics", n); };
+  EXPECT_GE(metric("bufferpool-wait-time-ns-total"), 190e6);
+  EXPECT_GT(metric("bufferpool-wait-ratio"), 0);
+  EXPECT_EQ(metric("waiting-threads"), 0);
+  EXPECT_EQ(metric("buffer-exhausted-total"), 1);
+  EXPECT_GT(metric("metadata-wait-time-ns-total"), 0);
+  EXPECT_GT(metric("flush-time-ns-total"), 0);
+  EXPECT_EQ(metric("txn-commit-time-ns-total"), 0);
   EXPECT_FALSE(good(p.try_send({.topic = t, .key = {}, .value = value})));  // the one that never waits
   // With a broker again the same call waits for room and gets it.
   start_broker({.directory = directory.string(),

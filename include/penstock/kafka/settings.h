@@ -72,6 +72,9 @@ struct producer_settings {
   std::size_t max_request_size = 1'048'576;  ///< max.request.size: of a record, and of a request's batches
   std::size_t buffer_memory = 32u << 20;     ///< buffer.memory: bytes of records not yet acknowledged
   int max_in_flight = 5;  ///< max.in.flight.requests.per.connection (at most 5 if idempotent)
+  /// connections.per.broker (not Kafka's): the most connections that produce requests take to one broker.
+  /// Further ones are opened while batches wait for the first, and closed when one would do again.
+  int connections_per_broker = 2;
   std::chrono::milliseconds delivery_timeout{120'000};  ///< delivery.timeout.ms: from send to its outcome
   std::chrono::milliseconds max_block{60'000};          ///< max.block.ms: send waits for memory and metadata
   bool allow_auto_create_topics = true;  ///< lets the broker make a missing topic, if it does such things
