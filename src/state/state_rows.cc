@@ -77,6 +77,7 @@ void state_rows::adopt(std::string name, std::unique_ptr<state_column> column, b
     problem_ = "two states have the name '" + name + "'";
   names_.push_back(std::move(name));
   if (expires) expiring_.push_back(column.get());
+  column->number_ = columns_.size();
   columns_.push_back(std::move(column));
 }
 
@@ -90,8 +91,28 @@ void state_rows::adopt(std::string name, std::unique_ptr<shared_column> column) 
 void state_rows::note_changes() {
   noting_ = true;
   for (auto& s : shared_) s->note_changes();
-  saved_order_.clear();
-  for (std::size_t i = 0; i < columns_.size(); ++i) saved_order_.push_back(i);
+  number_columns({});
+}
+
+/// Those that are kept have the numbers they had, the others the next ones.
+void state_rows::number_columns(std::vector<std::string> kept) {
+  kept_names_ = std::move(kept);
+  for (const std::string& name : names_)
+    if (std::find(kept_names_.begin(), kept_names_.end(), name) == kept_names_.end())
+      kept_names_.push_back(name);
+  kept_columns_.assign(kept_names_.size(), none_here);
+  kept_numbers_.assign(names_.size(), 0);
+  for (std::size_t n = 0; n < kept_names_.size(); ++n) {
+    const auto at = std::find(names_.begin(), names_.end(), kept_names_[n]);
+    if (at == names_.end()) continue;
+    kept_columns_[n] = static_cast<std::size_t>(at - names_.begin());
+    kept_numbers_[kept_columns_[n]] = n;
+  }
+}
+
+state_column* state_rows::column_kept_as(std::uint64_t number, bool& known) noexcept {
+  known = number < kept_columns_.size();
+  return known && kept_columns_[number] != none_here ? columns_[kept_columns_[number]].get() : nullptr;
 }
 
 void state_rows::note(row_id row) {
@@ -103,9 +124,9 @@ void state_rows::note(row_id row) {
 void state_rows::save_shared(state_log& to, bool first) {
   if (!first) return;
   for (std::size_t i = 0; i < shared_.size(); ++i) shared_[i]->save(to, shared_prefix(shared_names_[i]));
-  if (std::exchange(names_saved_, true) || names_.empty()) return;
+  if (std::exchange(names_saved_, true) || kept_names_.empty()) return;
   std::string value;
-  encode_state(names_, value);
+  encode_state(kept_names_, value);
   to.put(shared_rows, names_row, value);
 }
 
@@ -113,11 +134,7 @@ bool state_rows::restore_shared(std::string_view row, std::string_view value) {
   if (row == names_row) {
     std::vector<std::string> saved;
     if (!decode_all(value, saved)) return false;
-    saved_order_.clear();
-    for (const std::string& name : saved) {
-      const auto at = std::find(names_.begin(), names_.end(), name);
-      saved_order_.push_back(at == names_.end() ? none_here : static_cast<std::size_t>(at - names_.begin()));
-    }
+    number_columns(std::move(saved));
     return true;
   }
   for (std::size_t i = 0; i < shared_.size(); ++i) {
@@ -129,11 +146,11 @@ bool state_rows::restore_shared(std::string_view row, std::string_view value) {
 
 // Each column with its length, so that one that is gone can be passed over.
 void state_rows::save_columns(row_id row, std::string& out) const {
-  put_varint(columns_.size(), out);
+  put_varint(kept_columns_.size(), out);
   std::string bytes;
-  for (const auto& c : columns_) {
+  for (const std::size_t c : kept_columns_) {
     bytes.clear();
-    c->save(row, bytes);
+    if (c != none_here) columns_[c]->save(row, bytes);
     put_varint(bytes.size(), out);
     out += bytes;
   }
@@ -141,13 +158,13 @@ void state_rows::save_columns(row_id row, std::string& out) const {
 
 bool state_rows::load_columns(row_id row, std::string_view& in) {
   std::uint64_t n = 0;
-  if (!take_varint(in, n) || n > saved_order_.size()) return false;
+  if (!take_varint(in, n) || n > kept_columns_.size()) return false;
   for (std::size_t i = 0; i < n; ++i) {
     std::uint64_t size = 0;
     if (!take_varint(in, size) || size > in.size()) return false;
     const std::string_view bytes = in.substr(0, size);
     in.remove_prefix(size);
-    if (saved_order_[i] != none_here && !columns_[saved_order_[i]]->load(row, bytes)) return false;
+    if (kept_columns_[i] != none_here && !columns_[kept_columns_[i]]->load(row, bytes)) return false;
   }
   return true;
 }

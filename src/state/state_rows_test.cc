@@ -6,6 +6,8 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace penstock::detail {
 namespace {
@@ -87,6 +89,175 @@ TEST(state_rows, behave_as_a_map_of_what_is_set) {
     if (!expected.first && expected.second.empty()) model.erase(key);
     ASSERT_EQ(rows.size(), model.size());
   }
+}
+
+/// What a log was given, and what it holds.
+struct log_in_memory final : state_log {
+  using name = std::pair<std::uint32_t, std::string>;
+  void put(std::uint32_t partition, std::string_view row, std::string_view value) override {
+    ++writes;
+    bytes += value.size();
+    rows[name(partition, row)] = value;
+  }
+  void erase(std::uint32_t partition, std::string_view row) override {
+    ++writes;
+    rows.erase(name(partition, row));
+  }
+  std::map<name, std::string> rows;
+  std::size_t writes = 0, bytes = 0;
+};
+
+constexpr auto nothing_more = [](row_id, auto&&...) { return true; };
+
+struct map_function {
+  keyed_rows<std::string> rows;
+  map_column<int, std::string>& map;
+  map_function()
+      : map(rows.add_column("map", std::make_unique<map_column<int, std::string>>(rows, state_options{}),
+                            false)) {
+    rows.note_changes();
+  }
+  template <typename F>
+  void with(const std::string& key, F f) {
+    rows.select(key, key_traits<std::string>::hash(key));
+    f();
+    rows.done();
+  }
+  void save(log_in_memory& to) {
+    rows.save_shared(to, true);
+    rows.save_changes(to, nothing_more);
+  }
+  /// In the order given, those of all keys first.
+  void restore(const std::vector<std::pair<log_in_memory::name, std::string>>& all) {
+    for (const auto& [name, value] : all) {
+      const auto& [partition, row] = name;
+      ASSERT_TRUE(partition == shared_rows ? rows.restore_shared(row, value)
+                                           : rows.restore(row, value, nothing_more));
+    }
+  }
+};
+
+TEST(map_state, an_entry_is_written_alone) {
+  map_function f;
+  log_in_memory log;
+  f.with("k", [&] {
+    for (int i = 0; i < 10'000; ++i) f.map.put(i, std::string(20, 'x'));
+  });
+  f.save(log);
+  EXPECT_EQ(log.rows.size(), 10'001u);  // and the columns' names
+  log.writes = log.bytes = 0;
+  f.with("k", [&] {
+    f.map.put(77, "y");
+    f.map.put(77, "z");
+    f.map.erase(78);
+  });
+  f.save(log);
+  EXPECT_EQ(log.writes, 2u);
+  EXPECT_LT(log.bytes, 10u);
+  EXPECT_EQ(log.rows.size(), 10'000u);
+}
+
+TEST(map_state, comes_back_as_it_was_saved) {
+  std::mt19937_64 random(11);
+  log_in_memory log;
+  std::map<std::string, std::map<int, std::string>> model;
+  for (int run = 0; run < 6; ++run) {
+    map_function f;
+    std::vector<std::pair<log_in_memory::name, std::string>> rows;
+    for (const auto& r : log.rows) {
+      if (r.first.first == shared_rows)
+        rows.insert(rows.begin(), r);
+      else
+        rows.push_back(r);
+    }
+    f.restore(rows);
+    ASSERT_EQ(f.rows.size(), model.size());
+    for (int epoch = 0; epoch < 20; ++epoch) {
+      for (int i = 0; i < 50; ++i) {
+        const std::string key(1, static_cast<char>('a' + random() % 5));
+        const int entry = static_cast<int>(random() % 6);
+        f.with(key, [&] {
+          auto& expected = model[key];
+          ASSERT_EQ(f.map.get(entry) != nullptr, expected.contains(entry));
+          switch (random() % 8) {
+            case 0:
+              f.map.clear();
+              expected.clear();
+              break;
+            case 1:
+            case 2:
+            case 3: ASSERT_EQ(f.map.erase(entry), expected.erase(entry) == 1); break;
+            default: f.map.put(entry, std::to_string(i)); expected[entry] = std::to_string(i);
+          }
+          if (expected.empty()) model.erase(key);
+        });
+      }
+      f.save(log);
+      std::size_t entries = 0;
+      for (const auto& [key, all] : model) entries += all.size();
+      ASSERT_EQ(log.rows.size(), entries + 1);
+    }
+  }
+}
+
+TEST(kept_columns, have_their_numbers_for_ever) {
+  using ints = value_column<int>;
+  const auto add = [](keyed_rows<std::string>& rows, const char* name) {
+    return &rows.add_column(name, std::make_unique<ints>(rows, state_options{}), false);
+  };
+  const auto restore = [](keyed_rows<std::string>& rows, const log_in_memory& log) {
+    rows.note_changes();
+    for (const bool shared : {true, false})
+      for (const auto& [name, value] : log.rows)
+        if ((name.first == shared_rows) == shared) {
+          ASSERT_TRUE(shared ? rows.restore_shared(name.second, value)
+                             : rows.restore(name.second, value, nothing_more));
+        }
+  };
+  const auto select = [](keyed_rows<std::string>& rows, const std::string& key) {
+    rows.select(key, key_traits<std::string>::hash(key));
+  };
+  const std::string old_key = "old", new_key = "new";
+  log_in_memory log;
+  {
+    keyed_rows<std::string> rows;
+    ints* a = add(rows, "a");
+    ints* b = add(rows, "b");
+    rows.note_changes();
+    select(rows, old_key);
+    a->set(1);
+    b->set(2);
+    rows.done();
+    rows.save_shared(log, true);
+    rows.save_changes(log, nothing_more);
+  }
+  {  // one state is gone, one is new; the old row is not written again
+    keyed_rows<std::string> rows;
+    ints* c = add(rows, "c");
+    ints* b = add(rows, "b");
+    restore(rows, log);
+    select(rows, new_key);
+    b->set(20);
+    c->set(30);
+    rows.done();
+    rows.save_shared(log, true);
+    rows.save_changes(log, nothing_more);
+  }
+  keyed_rows<std::string> rows;
+  ints* b = add(rows, "b");
+  ints* c = add(rows, "c");
+  restore(rows, log);
+  select(rows, old_key);
+  ASSERT_NE(b->get(), nullptr);
+  EXPECT_EQ(*b->get(), 2);
+  EXPECT_EQ(c->get(), nullptr);
+  rows.done();
+  select(rows, new_key);
+  ASSERT_NE(b->get(), nullptr);
+  EXPECT_EQ(*b->get(), 20);
+  ASSERT_NE(c->get(), nullptr);
+  EXPECT_EQ(*c->get(), 30);
+  rows.done();
 }
 
 TEST(flat_table, behaves_as_a_map_when_entries_go) {

@@ -223,12 +223,15 @@ class list_column final : public expiring_column {
   paged<cell> cells_;
 };
 
+/// Kept entry by entry: a change of one does not write the others again.
 template <typename MK, typename V>
 class map_column final : public expiring_column {
  public:
   struct entry {
     V value;
     std::int64_t until;
+    bool changed = false;  // since it was saved, and listed in changed_
+    bool saved = false;
   };
   using entries = std::map<MK, entry>;
   using expiring_column::expiring_column;
@@ -240,21 +243,27 @@ class map_column final : public expiring_column {
     if (at == all->end()) return nullptr;
     if (on_read_) {
       at->second.until = deadline();
-      rows_.touch(rows_.current());
+      note(rows_.current(), *at);
     }
     return &at->second.value;
   }
   void put(MK key, V value) {
-    const row_id row = rows_.need();
+    const row_id row = rows_.need_untouched();
     entries& all = cells_[row];
-    if (all.empty()) rows_.hold(row);
-    all.insert_or_assign(std::move(key), entry{std::move(value), deadline()});
+    if (all.empty()) rows_.hold_untouched(row);
+    const auto at = all.try_emplace(std::move(key)).first;
+    at->second.value = std::move(value);
+    at->second.until = deadline();
+    note(row, *at);
   }
   bool erase(const MK& key) {
     entries* all = live();
-    if (all == nullptr || all->erase(key) == 0) return false;
-    rows_.touch(rows_.current());
-    if (all->empty()) rows_.let_go(rows_.current());
+    if (all == nullptr) return false;
+    const auto at = all->find(key);
+    if (at == all->end()) return false;
+    gone(rows_.current(), *at);
+    all->erase(at);
+    if (all->empty()) rows_.let_go_untouched(rows_.current());
     return true;
   }
   /// Null when there are none.
@@ -267,37 +276,65 @@ class map_column final : public expiring_column {
   void clear() {
     const row_id row = rows_.current();
     if (row == no_row || cells_[row].empty()) return;
+    for (const auto& e : cells_[row]) gone(row, e);
     cells_[row].clear();
-    rows_.let_go(row);
+    rows_.let_go_untouched(row);
   }
   void reach(row_id row) override { cells_.reach(row); }
   void expire(row_id row) override {
     entries& all = cells_[row];
     if (all.empty()) return;
-    if (std::erase_if(all, [&](const auto& e) { return over(e.second.until); }) != 0) rows_.touch(row);
-    if (all.empty()) rows_.let_go(row);
+    std::erase_if(all, [&](const auto& e) {
+      if (!over(e.second.until)) return false;
+      gone(row, e);
+      return true;
+    });
+    if (all.empty()) rows_.let_go_untouched(row);
   }
-  void save(row_id row, std::string& out) const override {
-    for (const auto& [key, e] : cells_[row]) {
-      encode_state(key, out);
-      save_until(e.until, out);
-      encode_state(e.value, out);
+  void save(row_id, std::string&) const override {}
+  bool load(row_id, std::string_view in) override { return in.empty(); }
+
+  void save_entries(const take_entry& take) override {
+    std::string name, value;
+    for (const auto& [row, key] : changed_) {
+      const auto at = cells_[row].find(key);
+      if (at == cells_[row].end() || !at->second.changed) continue;
+      at->second.changed = false;
+      at->second.saved = true;
+      name.clear();
+      value.clear();
+      encode_state(key, name);
+      save_until(at->second.until, value);
+      encode_state(at->second.value, value);
+      take(row, name, value);
     }
+    changed_.clear();
   }
-  bool load(row_id row, std::string_view in) override {
-    entries& all = cells_[row];
-    while (!in.empty()) {
-      MK key{};
-      entry e{V{}, never};
-      if (!decode_state(in, key) || !load_until(in, e.until) || !decode_state(in, e.value)) return false;
-      all.insert_or_assign(std::move(key), std::move(e));
-    }
-    if (!all.empty()) rows_.hold(row);
+  bool load_entry(row_id row, std::string_view name, std::string_view in) override {
+    MK key{};
+    entry e{V{}, never, false, true};
+    if (!decode_all(name, key) || !load_until(in, e.until) || !decode_all(in, e.value)) return false;
+    if (cells_[row].empty()) rows_.hold_untouched(row);
+    cells_[row].insert_or_assign(std::move(key), std::move(e));
     return true;
   }
 
  private:
+  using pair = typename entries::value_type;
+  void note(row_id row, pair& e) {
+    if (!rows_.noting() || e.second.changed) return;
+    e.second.changed = true;
+    changed_.emplace_back(row, e.first);
+  }
+  void gone(row_id row, const pair& e) {
+    if (!e.second.saved) return;
+    std::string name;
+    encode_state(e.first, name);
+    rows_.entry_gone(row, *this, name);
+  }
   paged<entries> cells_;
+  // A row may have become another key's meanwhile: then its entry is written once all the same.
+  std::vector<std::pair<row_id, MK>> changed_;
 };
 
 /// The entries of a broadcast state.

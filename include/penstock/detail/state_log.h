@@ -76,6 +76,17 @@ class row_writer {
     name(prefix, key);
     to_.erase(partition_, row_);
   }
+  /// A row of a part of `key`, such as an entry of its map.
+  void put_part(std::string_view prefix, const K& key, std::string_view part, std::string_view value) {
+    name(prefix, key);
+    row_ += part;
+    to_.put(partition_, row_, value);
+  }
+  void erase_part(std::string_view prefix, const K& key, std::string_view part) {
+    name(prefix, key);
+    row_ += part;
+    to_.erase(partition_, row_);
+  }
 
  private:
   void name(std::string_view prefix, const K& key) {

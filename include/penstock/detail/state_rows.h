@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,10 +65,15 @@ class row_index {
   int shift_ = 31;
 };
 
+/// Takes the entries of a map that changed: which row, the entry's key and value.
+using take_entry = std::function<void(row_id row, std::string_view key, std::string_view value)>;
+
 /// One state of a function, over all keys.
 class state_column {
  public:
   virtual ~state_column() = default;
+  /// Which of the operator's columns it is.
+  std::size_t number() const noexcept { return number_; }
   /// There is room for this row.
   virtual void reach(row_id row) = 0;
   /// Forgets what has expired in a row. Called for a few rows now and then.
@@ -76,6 +82,14 @@ class state_column {
   virtual void save(row_id row, std::string& out) const = 0;
   /// Puts back, into an empty row, what save made. False: damage.
   virtual bool load(row_id row, std::string_view bytes) = 0;
+  /// Of a column whose content is kept entry by entry, beside the row: those that changed since the last
+  /// call. What is erased is told to state_rows::entry_gone at once.
+  virtual void save_entries(const take_entry&) {}
+  virtual bool load_entry(row_id, std::string_view /*key*/, std::string_view /*value*/) { return false; }
+
+ private:
+  friend class state_rows;
+  std::size_t number_ = 0;
 };
 
 /// A state that belongs to no key: the same on all lanes.
@@ -101,10 +115,20 @@ class state_rows {
   row_id current() const noexcept { return current_; }
   /// The same, made if it is not there.
   row_id need() {
+    const row_id row = need_untouched();
+    touch(row);
+    return row;
+  }
+  /// For what is not kept in the row itself.
+  row_id need_untouched() {
     if (current_ == no_row) current_ = make_row();
-    touch(current_);
     return current_;
   }
+  void hold_untouched(row_id row) { ++holders_[row]; }
+  void let_go_untouched(row_id row) { --holders_[row]; }
+  bool noting() const noexcept { return noting_; }
+  /// An entry that was saved is gone.
+  virtual void entry_gone(row_id row, const state_column& column, std::string_view key) = 0;
   void hold(row_id row) {
     ++holders_[row];
     touch(row);
@@ -176,6 +200,16 @@ class state_rows {
     changed_.clear();
   }
   void mark_saved(row_id row) { flags_[row] = row_saved; }
+  /// How a column is called in what is kept: the same number for ever.
+  std::uint64_t kept_number(const state_column& c) const noexcept { return kept_numbers_[c.number()]; }
+  template <typename F>
+  void each_changed_entry(F f) {
+    for (auto& c : columns_)
+      c->save_entries(
+          [&](row_id row, std::string_view key, std::string_view value) { f(*c, row, key, value); });
+  }
+  /// Null for one that the function has no more; `known` is false for one that it never had.
+  state_column* column_kept_as(std::uint64_t number, bool& known) noexcept;
   void save_columns(row_id row, std::string& out) const;
   bool load_columns(row_id row, std::string_view& in);
   /// A row that was saved is about to be forgotten.
@@ -197,6 +231,7 @@ class state_rows {
   void adopt(std::string name, std::unique_ptr<shared_column> column);
   void forget(row_id row);
   void note(row_id row);
+  void number_columns(std::vector<std::string> kept);
 
   std::vector<std::unique_ptr<state_column>> columns_;
   std::vector<state_column*> expiring_;
@@ -205,9 +240,12 @@ class state_rows {
   std::vector<std::string> shared_names_;
   bool noting_ = false;
   bool names_saved_ = false;
-  paged<std::uint8_t> flags_;             // where changes are noted
-  std::vector<row_id> changed_;           // where changes are noted; one may stand there twice
-  std::vector<std::size_t> saved_order_;  // of what is restored: which column is the n-th; none_here: gone
+  paged<std::uint8_t> flags_;    // where changes are noted
+  std::vector<row_id> changed_;  // where changes are noted; one may stand there twice
+  // Columns in what is kept are known by numbers that never change: those of states that are gone stay taken.
+  std::vector<std::string> kept_names_;      // by number
+  std::vector<std::size_t> kept_columns_;    // by number: which column; none_here: gone
+  std::vector<std::uint64_t> kept_numbers_;  // by column
   std::string problem_;
   paged<std::uint32_t> holders_;
   std::vector<row_id> free_;
@@ -258,12 +296,16 @@ class keyed_rows final : public state_rows {
         more(row, out);
       });
     });
+    each_changed_entry([&](const state_column& c, row_id row, std::string_view key, std::string_view value) {
+      rows.put_part(entry_prefix_of(c), *keys_[row], key, value);
+    });
   }
   /// Puts a row back; more(row, in) takes the rest. False: damage.
   template <typename More>
   bool restore(std::string_view name, std::string_view in, More more) {
     check_kept<K>();
     K key{};
+    if (name.starts_with(entry_prefix)) return restore_entry(name.substr(entry_prefix.size()), in);
     if (!name.starts_with(prefix) || !decode_all(name.substr(prefix.size()), key)) return false;
     select(key, key_traits<K>::hash(key));
     const row_id row = need();
@@ -290,8 +332,30 @@ class keyed_rows final : public state_rows {
   }
 
   void row_gone(row_id row) override { row_writer<K>(gone_).erase(prefix, *keys_[row]); }
+  void entry_gone(row_id row, const state_column& c, std::string_view key) override {
+    row_writer<K>(gone_).erase_part(entry_prefix_of(c), *keys_[row], key);
+  }
+  const std::string& entry_prefix_of(const state_column& c) {
+    entry_name_.assign(entry_prefix);
+    put_varint(this->kept_number(c), entry_name_);
+    return entry_name_;
+  }
+  bool restore_entry(std::string_view name, std::string_view value) {
+    std::uint64_t number = 0;
+    K key{};
+    if (!take_varint(name, number) || !decode_state(name, key)) return false;
+    bool known = false;
+    state_column* column = this->column_kept_as(number, known);
+    if (column == nullptr) return known;
+    select(key, key_traits<K>::hash(key));
+    const bool good = column->load_entry(this->need_untouched(), name, value);
+    done();
+    return good;
+  }
 
   static constexpr std::string_view prefix = "k";
+  static constexpr std::string_view entry_prefix = "e";
+  std::string entry_name_;
   pending_rows gone_;
   row_index index_;
   paged<std::optional<K>> keys_;
