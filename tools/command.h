@@ -24,6 +24,7 @@ void add_group_changes(command group);
 void add_acl(command root);
 void add_cluster(command root);
 void add_txn(command root);
+void add_dlq(command root);
 void add_settings(command root);
 void add_metrics(command root);
 void add_perf_produce(command perf);

@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   add_acl(line.root());
   add_cluster(line.root());
   add_txn(line.root());
+  add_dlq(line.root());
   add_settings(line.root());
   add_metrics(line.root());
   auto perf = line.root().add("perf", "Measure a cluster and this client: one line of JSON");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// penstock topic alter | configs
+// penstock topic alter | configs | delete-records
 #include <fmt/format.h>
 
 #include <memory>
@@ -14,6 +14,8 @@ struct options {
   cluster_options cluster;
   std::string name;
   std::int32_t partitions = -1;
+  std::int32_t partition = 0;
+  std::int64_t before = 0;
   std::vector<std::string> configs;
   std::vector<std::string> resets;
   bool all = false;
@@ -33,6 +35,12 @@ result<> alter(kafka::admin& admin, const options& o) {
   }
   if (o.partitions < 0) return {};
   return admin.create_partitions(o.name, o.partitions);
+}
+
+result<> delete_records(kafka::admin& admin, const options& o) {
+  const auto first = admin.delete_records({{{o.name, o.partition}, o.before}});
+  if (!first) return fail(first.error());
+  return print(fmt::format("{}-{} begins at offset {}\n", o.name, o.partition, first->front()));
 }
 
 std::string_view origin(kafka::config_source source) {
@@ -68,6 +76,14 @@ void add_topic_changes(command topic) {
   c.values("--config,-c", o->configs, "a setting, NAME=VALUE; may be given several times")
       .check(complain_unless_pair);
   c.values("--reset", o->resets, "a setting that goes back to its default; may be given several times");
+
+  c = add_admin_command(topic, "delete-records", "Delete the first records of a partition", o,
+                        delete_records);
+  c.value("NAME", o->name, "").required();
+  c.value("--partition,-p", o->partition, "").between(0, 1'000'000).required();
+  c.value("--before", o->before, "the offset of the first record that stays")
+      .between(0, any_amount)
+      .required();
 
   c = add_admin_command(topic, "configs",
                         "The settings of a topic that are not defaults, and where they come from", o,

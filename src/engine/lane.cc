@@ -324,7 +324,8 @@ void lane::all_acknowledged(std::uint64_t epoch) {
   letters_epoch_ = epoch + 1;
   for (const early_letter& l : std::exchange(early_letters_, {})) {
     std::vector<record_header> headers;
-    for (const auto& [key, value] : l.headers) headers.push_back({key, value});
+    for (const auto& [key, value] : l.headers)
+      headers.push_back({key, value ? std::string_view(*value) : std::string_view()});
     outgoing letter;
     if (l.key) letter.key = *l.key;
     if (l.value) letter.value = *l.value;
@@ -354,8 +355,11 @@ void lane::dead_letter(const detail::record_origin& origin, const std::string& n
     headers.push_back({"penstock.partition", partition});
     headers.push_back({"penstock.offset", offset});
   }
+  if (origin.record == nullptr) headers.push_back({"penstock.record", "not kept"});
   outgoing letter;
   if (origin.record != nullptr) {
+    // Behind those of the letter, so that whoever writes the record again knows them apart.
+    for (const record_header& h : origin.record->headers) headers.push_back(h);
     letter.key = origin.record->key;
     letter.value = origin.record->value;
     letter.timestamp_ms = origin.record->timestamp_ms;
@@ -366,7 +370,10 @@ void lane::dead_letter(const detail::record_origin& origin, const std::string& n
   if (letter.key.data() != nullptr) early.key = std::string(letter.key);
   if (letter.value.data() != nullptr) early.value = std::string(letter.value);
   early.timestamp_ms = letter.timestamp_ms;
-  for (const record_header& h : headers) early.headers.emplace_back(h.key, h.value);
+  for (const record_header& h : headers) {
+    auto& kept = early.headers.emplace_back(h.key, std::nullopt);
+    if (h.value.data() != nullptr) kept.second = h.value;
+  }
 }
 
 void lane::write_letter(std::span<const record_header> headers, const outgoing& about) {

@@ -131,7 +131,7 @@ class lane final : private detail::services {
   struct early_letter {
     std::optional<std::string> key, value;
     std::int64_t timestamp_ms;
-    std::vector<std::pair<std::string, std::string>> headers;
+    std::vector<std::pair<std::string, std::optional<std::string>>> headers;
   };
   std::unique_ptr<lane_transactions> kept_;     // null unless exactly once
   std::vector<detail::durable_state*> states_;  // as plan_.kept_nodes

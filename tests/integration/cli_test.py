@@ -188,6 +188,58 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.read(topic, "--isolation", "read_committed"), "behind it\n")
         self.assertRegex(self.succeed("txn", "fence", name), rf"\A{name}  producer \d+  epoch \d+\n\Z")
 
+    def letter(self, topic: str, value: str, **headers: str) -> None:
+        """A dead letter as a job writes it; what is behind `--` in headers belongs to the record."""
+        named = [f"penstock.{name}={text}" for name, text in headers.items()] + ["kind=order", "penstock.topic=theirs"]
+        kcat = ["kcat", "-P", "-b", self.broker.address, "-t", topic, "-p", "0", "-K:"]
+        subprocess.run([*kcat, *(x for h in named for x in ("-H", h))], input=value, text=True, check=True, timeout=SECONDS)
+
+    @unittest.skipUnless(shutil.which("kcat"), "kcat writes the letters and judges")
+    def test_dead_letters_are_redriven_once(self):
+        source, dead = self.topic(partitions=2), f"dead-{self._testMethodName}"
+        self.succeed("topic", "create", dead)
+        self.succeed("produce", "--topic", source, stdin="kept\n")
+        for n in range(3):
+            self.letter(dead, f"k{n}:v{n}", operator="parse", step="decode", error=f"bad \"{n}\"", topic=source,
+                        partition="1", offset=str(n))
+        listed = [json.loads(line) for line in self.succeed("dlq", "list", "--topic", dead).splitlines()]
+        self.assertEqual([(e["letter"], e["operator"], e["error"], e["partition"], e["offset"], e["redriven"])
+                          for e in listed],
+                         [(f"0:{n}", "parse", f'bad "{n}"', 1, n, False) for n in range(3)])
+        shown = json.loads(self.succeed("dlq", "show", "--topic", dead, "0:1"))
+        self.assertEqual((shown["key"], shown["value"]), ("k1", "v1"))
+        self.assertEqual(shown["headers"], [{"key": "kind", "value": "order"}, {"key": "penstock.topic", "value": "theirs"}])
+
+        self.assertEqual(json.loads(self.succeed("dlq", "redrive", "--topic", dead, "0:1")),
+                         {"redriven": 1, "redriven_before": 0})
+        for _ in range(2):
+            again = json.loads(self.succeed("dlq", "redrive", "--topic", dead, "--all"))
+        self.assertEqual(again, {"redriven": 0, "redriven_before": 3})
+        out = subprocess.run(["kcat", "-C", "-q", "-e", "-b", self.broker.address, "-t", source, "-p", "1", "-o", "beginning",
+                              "-X", "isolation.level=read_committed", "-f", "%k %s %h\n"], capture_output=True, text=True,
+                             check=True, timeout=SECONDS).stdout
+        self.assertEqual(out.splitlines(), [f"k{n} v{n} kind=order,penstock.topic=theirs" for n in (1, 0, 2)])
+        self.assertEqual(self.succeed("dlq", "list", "--topic", dead, "--open"), "")
+        self.assertTrue(all(json.loads(line)["redriven"]
+                            for line in self.succeed("dlq", "list", "--topic", dead).splitlines()))
+
+        # Elsewhere, by its key; a letter without its record is looked up where it came from.
+        self.succeed("topic", "create", f"{dead}-other")
+        self.letter(dead, ":", operator="sum", step="reduce", error="no", topic=source, partition="1", offset="0",
+                    record="not kept")
+        last = [json.loads(line) for line in self.succeed("dlq", "list", "--topic", dead, "--open").splitlines()][0]["letter"]
+        self.succeed("dlq", "redrive", "--topic", dead, last, "--to", f"{dead}-other")
+        self.assertEqual(self.read(f"{dead}-other", "--format", "%k %s\n"), "k1 v1\n")
+        self.assertIn("no letter 0:77", self.refuse("dlq", "redrive", "--topic", dead, "0:77"))
+        self.assertIn("PARTITION:OFFSET", self.refuse("dlq", "show", "--topic", dead, "first"))
+        self.assertIn("--all", self.refuse("dlq", "redrive", "--topic", dead))
+
+    def test_the_first_records_of_a_partition_are_deleted(self):
+        name = self.topic()
+        self.succeed("produce", "--topic", name, stdin="a\nb\nc\n")
+        self.succeed("topic", "delete-records", name, "--partition", "0", "--before", "2")
+        self.assertEqual(self.read(name), "c\n")
+
     def test_the_cluster_is_described(self):
         self.assertIn(self.broker.address, self.succeed("cluster", "describe"))
         self.succeed("cluster", "features")
