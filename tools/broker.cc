@@ -45,6 +45,7 @@ struct options {
   std::string advertise;
   std::string flush = "interval";
   std::string transaction_version = "2";
+  std::int64_t group_min_session_ms = 6'000;
   std::int64_t flush_interval_ms = 100;
   bool no_auto_create = false;
 };
@@ -69,6 +70,7 @@ result<> run(options o) {
   o.broker.auto_create_topics = !o.no_auto_create;
   o.broker.flush = parse_policy(o.flush);
   o.broker.transaction_version = o.transaction_version == "2" ? 2 : 0;
+  o.broker.group_min_session_timeout = std::chrono::milliseconds(o.group_min_session_ms);
   o.broker.flush_interval = std::chrono::milliseconds(o.flush_interval_ms);
   io::event_loop loop;
   // Before the start, so that a signal that comes meanwhile ends it as well.
@@ -104,6 +106,10 @@ void add_broker(command root) {
       .shows_default();
   c.value("--flush-interval-ms", o->flush_interval_ms, "of --flush interval")
       .between(1, 3'600'000)
+      .shows_default();
+  c.value("--group-min-session-ms", o->group_min_session_ms,
+          "the shortest session that a group's members may ask for")
+      .between(100, 1'800'000)
       .shows_default();
   c.value("--transaction-version", o->transaction_version,
           "2: an epoch for each transaction (KIP-890); 0: as before Kafka 4")

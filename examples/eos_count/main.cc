@@ -8,12 +8,14 @@
 #include <penstock/penstock.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ps = penstock;
 
@@ -58,13 +60,17 @@ struct counter {
   }
 };
 
-ps::topology count_job(const std::string& in, const std::string& out) {
+ps::kafka::sink counts(const std::string& topic) {
+  return {.topic = topic, .create = ps::kafka::create_topic{.partitions = 4}};
+}
+
+ps::topology count_job(const std::string& in, const std::string& out, const std::string& also) {
   ps::topology topo("eos-count");
-  topo.read("in", ps::kafka::source{.topics = {in}}, arrival_format{})
-      .key_by(&arrival::key)
-      .process<counter>("count")
-      .write("out", ps::kafka::sink{.topic = out, .create = ps::kafka::create_topic{.partitions = 4}},
-             count_format{});
+  auto all = topo.read("in", ps::kafka::source{.topics = {in}}, arrival_format{})
+                 .key_by(&arrival::key)
+                 .process<counter>("count");
+  all.write("out", counts(out), count_format{});
+  if (!also.empty()) all.write("also", counts(also), count_format{});
   return topo;
 }
 
@@ -72,7 +78,9 @@ ps::topology count_job(const std::string& in, const std::string& out) {
 
 int main(int argc, char** argv) {
   std::string brokers, in, out, state_dir;
-  std::int64_t interval_ms = 100;
+  std::string also;
+  std::vector<std::string> settings;
+  std::int64_t interval_ms = 100, standby_ms = 0;
   ps::application_options options;
   CLI::App app("Counts the records of each key of a topic, exactly once, until SIGTERM.");
   app.add_option("--brokers", brokers, "Kafka brokers to start from: host:port,host:port")->required();
@@ -85,14 +93,23 @@ int main(int argc, char** argv) {
           CLI::AsNumberWithUnit(std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"min", 60'000}}))
       ->check(CLI::Range(5, 200'000));
   app.add_option("--lanes", options.run.lanes, "Threads (default: one a core)")->check(CLI::Range(1, 1024));
+  app.add_option("-X", settings, "A setting of the Kafka source by its Kafka name: metadata.max.age.ms=1000");
+  app.add_option("--also", also, "A second topic that gets the same records, in the same transactions");
+  app.add_flag("--standby{6000}", standby_ms,
+               "Be one of several processes, of which one works: take over when it has left, or was silent "
+               "for so many milliseconds")
+      ->check(CLI::Range(100, 1'800'000));
   app.add_option(
       "--state-dir", state_dir,
       "Directory for local state. State is kept in memory and in a topic: nothing is written here yet");
   CLI11_PARSE(app, argc, argv);
+  for (const std::string& s : settings)
+    options.run.settings[s.substr(0, s.find('='))] = s.substr(std::min(s.size(), s.find('=') + 1));
   options.run.settings["bootstrap.servers"] = brokers;
   options.run.commit_interval = std::chrono::milliseconds(interval_ms);
+  options.run.standby = std::chrono::milliseconds(standby_ms);
   options.run.delivery = ps::guarantee::exactly_once;
-  if (auto done = ps::run(count_job(in, out), options); !done) {
+  if (auto done = ps::run(count_job(in, out, also), options); !done) {
     std::fprintf(stderr, "eos_count: %s\n", done.error().message().c_str());
     return 1;
   }

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -49,11 +50,19 @@ struct run_options {
   /// windows.
   std::chrono::milliseconds commit_interval{100};
   restart_policy restarts{};
+  /// Not zero: start the application in two or more processes; one works, the others are hot standbys, which
+  /// follow its state and take over when it has left, or has been silent for so long. Brokers allow no less
+  /// than their group.min.session.timeout.ms (6 s unless set). Exactly once only. Zero: whoever starts last
+  /// takes over at once.
+  std::chrono::milliseconds standby{0};
   /// Told, in one sentence each, what a person should know: restarts, and what is restored. Default: to
   /// standard error. Called from the job's threads.
   std::function<void(const std::string&)> tell{};
   /// How long a stop may wait for sinks and commits before the job gives up with an error.
   std::chrono::milliseconds stop_timeout{30'000};
+  /// Asks for a stop as job::stop does, but also while job::start still blocks, which then returns with
+  /// errc::cancelled.
+  std::stop_token stop{};
   /// Defaults for connectors, under Kafka's names: {"bootstrap.servers", "localhost:9092"}
   /// (job_info::settings).
   std::map<std::string, std::string> settings{};
@@ -82,7 +91,8 @@ struct operator_metrics {
 ///     result<> end = (*running)->wait();
 class job {
  public:
-  /// Validates the topology, finds the splits, prepares the sinks, starts the lanes. Blocks for that long.
+  /// Validates the topology, finds the splits, prepares the sinks, starts the lanes. Blocks for that long;
+  /// run_options::stop ends it.
   static result<std::unique_ptr<job>> start(const topology& what, run_options options = {});
   /// Stops and waits.
   ~job();

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 
 namespace penstock::io {
@@ -24,6 +27,13 @@ struct job_info {
   /// Progress is committed in transactions and nowhere else (E6): discovery must not commit anything, and
   /// must wait for what is not decided yet.
   bool exactly_once = false;
+  /// Asked for while the job is being started, and later: what blocks then ends with errc::cancelled.
+  std::stop_token stop{};
+  /// Not zero: one of several processes of the application, of which one works while the others follow its
+  /// state; one that is silent for so long is replaced.
+  std::chrono::milliseconds standby{0};
+  /// Takes one sentence that a person should know. Not set in tests.
+  std::function<void(const std::string&)> tell{};
 };
 
 /// One lane (a thread of the job) as a connector sees it. Outlives every reader and writer of the lane. The

@@ -28,8 +28,7 @@ result<> run(const topology& what, application_options options = {});
 int wait_for_stop_signal();
 
 /// run() as a program: takes --brokers, --application, --lanes, --commit-interval, --exactly-once,
-/// --at-least-once,
-/// --describe and --help from
+/// --at-least-once, --standby, --describe and --help from
 /// the command line, prints errors as one sentence. Returns the exit status: 0, 1 for an error, 2 for a wrong
 /// command line.
 ///

@@ -33,6 +33,11 @@ struct split {
   std::int64_t end = -1;
   /// What the last commit kept beside the position, empty if nothing. Only the engine reads it.
   std::string metadata{};
+  /// How many splits its topic had when it was discovered; 0: not said.
+  std::int32_t siblings = 0;
+  /// What tells it from another one of the same name that was made later (a Kafka topic's id): kept beside
+  /// the position. Empty: nothing does.
+  std::string identity{};
   /// `start` was committed before; otherwise it is only where the options say to begin.
   bool committed = true;
 };

@@ -22,6 +22,7 @@ struct epoch_position {
   std::int32_t partition = 0;
   std::int64_t position = 0;
   std::string metadata{};
+  std::string identity{};  ///< split::identity
 };
 
 /// How far a lane is with restoring its state.
@@ -59,8 +60,8 @@ class epoch_transactions {
  public:
   virtual ~epoch_transactions() = default;
   /// Shuts out whoever else writes under the application's name, and has what that one left open decided,
-  /// before anybody asks where to begin (E3, E4). Blocks.
-  virtual result<> take_over() = 0;
+  /// before anybody asks where to begin (E3, E4); `operators` are those that `prepare` will be given. Blocks.
+  virtual result<> take_over(const std::vector<std::string>& operators) = 0;
   /// Makes what keeps the state of these operators, by name, where it is missing. Blocks.
   virtual result<> prepare(const std::vector<std::string>& operators) = 0;
   virtual result<std::unique_ptr<lane_transactions>> open_lane(const lane_context& lane) = 0;

@@ -4,6 +4,7 @@
 #include <penstock/kafka/admin.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@ struct admin::impl {
   explicit impl(admin_settings s) : settings(std::move(s)) {}
 
   admin_settings settings;
+  std::atomic<bool> cancelled{false};
   io::event_loop loop;
   std::unique_ptr<client::cluster> cluster;
   std::unique_ptr<client::admin_client> client;
@@ -29,7 +31,7 @@ struct admin::impl {
 
   template <typename T, typename Start>
   result<T> wait(const char* what, Start start) {
-    return client::wait_for<T>(loop, patience(), what, std::move(start));
+    return client::wait_for<T>(loop, patience(), what, std::move(start), &cancelled);
   }
   /// For `count` things; if there is no answer at all, that is each one's result.
   template <typename T, typename Start>

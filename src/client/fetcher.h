@@ -135,6 +135,7 @@ class fetcher {
   void truncated(partition& p, std::int64_t end_offset, std::int32_t epoch);
   void park(section s);
   void leaderless(partition& p);
+  void tell_loss(partition& p);
   std::size_t budget() const noexcept;
   void send_fetch(std::int32_t broker, std::vector<partition_ptr> partitions);
   void arrived(const request& asked, result<incoming> in);

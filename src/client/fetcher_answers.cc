@@ -175,9 +175,7 @@ void fetcher::failed(partition& p, std::int32_t broker, const wire::fetch_respon
   }
   switch (code) {
     case error_code::offset_out_of_range:
-      if (settings_.reset == kafka::offset_reset::none)
-        return stop(p, {errc::data_loss, fmt::format("{}: offset {} does not exist (any more)",
-                                                     name_of(*p.tp), p.next_fetch)});
+      if (settings_.reset == kafka::offset_reset::none) return tell_loss(p);
       // What was fetched before is still good; the position moves when the lookup is done.
       p.wanted =
           settings_.reset == kafka::offset_reset::earliest ? kafka::earliest_offset : kafka::latest_offset;

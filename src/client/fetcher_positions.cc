@@ -62,6 +62,22 @@ void fetcher::offsets_arrived(const request& asked, std::vector<result<std::int6
   run();
 }
 
+// The position is not there: an error that says which offsets are lost, which the leader is asked for.
+void fetcher::tell_loss(partition& p) {
+  p.stopped = true;
+  list_offsets(cluster_, {{*p.tp, kafka::earliest_offset}}, settings_.isolation,
+               cluster_.now() + cluster_.settings().default_api_timeout,
+               [this, tp = *p.tp, epoch = p.epoch, at = p.next_fetch,
+                alive = std::weak_ptr<void>(alive_)](auto offsets) {
+                 const auto which = alive.expired() ? nullptr : find(tp);
+                 if (which == nullptr || which->epoch != epoch) return;
+                 auto text = fmt::format("{}: offset {} does not exist (any more)", name_of(tp), at);
+                 if (const auto& first = offsets.front(); first && *first > at)
+                   text += fmt::format(": offsets {} to {} were removed", at, *first - 1);
+                 stop(*which, {errc::data_loss, std::move(text)});
+               });
+}
+
 // The leader is not known. That passes, unless the topic or the partition does not exist.
 void fetcher::leaderless(partition& p) {
   const auto now = cluster_.now();

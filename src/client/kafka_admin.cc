@@ -32,6 +32,11 @@ admin::admin(admin&&) noexcept = default;
 admin& admin::operator=(admin&&) noexcept = default;
 admin::~admin() = default;
 
+void admin::cancel() {
+  impl_->cancelled = true;
+  impl_->loop.stop();
+}
+
 result<cluster_info> admin::describe_cluster(bool with_fenced) {
   return impl_->wait<cluster_info>(
       "cluster", [&](auto done) { impl_->client->describe_cluster(with_fenced, std::move(done)); });

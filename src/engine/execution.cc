@@ -19,6 +19,9 @@ execution::execution(const topology& what, const run_options& options, const io:
   plan_.info.application = options.application.empty() ? graph_.name : options.application;
   plan_.info.lanes = options.lanes != 0 ? options.lanes : std::max(1u, std::thread::hardware_concurrency());
   plan_.info.settings = options.settings;
+  plan_.info.stop = options.stop;
+  plan_.info.standby = options.standby;
+  plan_.info.tell = options.tell;
   for (unsigned i = 0; i < plan_.info.lanes; ++i) {
     loops_.push_back(std::make_unique<io::event_loop>(clock));
     signals_.push_back(std::make_unique<lane_signal>([loop = loops_.back().get()] { loop->post([] {}); }));
@@ -96,15 +99,21 @@ std::string execution::why_not_exactly_once() const {
 }
 
 result<> execution::choose_guarantee(const run_options& options) {
-  bool wanted = options.delivery == guarantee::exactly_once;
-  if (options.delivery == guarantee::at_least_once) return {};
+  bool wanted = options.delivery == guarantee::exactly_once || options.standby.count() != 0;
+  if (options.delivery == guarantee::at_least_once) {
+    if (options.standby.count() == 0) return {};
+    return fail(errc::invalid_argument, "'" + plan_.info.application +
+                                            "' is to be at least once: standbys are for exactly once alone");
+  }
   // Without a sink there is nothing that transactions could hold together.
   if (!wanted &&
       std::none_of(plan_.sinks.begin(), plan_.sinks.end(), [](const auto& s) { return s != nullptr; }))
     return {};
   if (std::string why = why_not_exactly_once(); !why.empty()) {
     if (!wanted) return {};
-    return fail(errc::unsupported, "'" + plan_.info.application + "' cannot be exactly once: " + why);
+    return fail(errc::unsupported, "'" + plan_.info.application + "' cannot be exactly once" +
+                                       (options.standby.count() != 0 ? ", which standbys need: " : ": ") +
+                                       why);
   }
   return begin_transactions(options);
 }
@@ -123,10 +132,10 @@ result<> execution::begin_transactions(const run_options& options) {
   plan_.info.exactly_once = true;
   plan_.restored = std::make_unique<restoration>(clock_, plan_.info.application, options.tell);
   if (result<> r = io::failpoint("take_over.before"); !r) return r;
-  if (result<> r = plan_.transactions->take_over(); !r) return r;
-  if (result<> r = io::failpoint("take_over.after"); !r) return r;
   std::vector<std::string> names;
   for (const std::uint32_t n : plan_.kept_nodes) names.push_back(graph_.nodes[n].name);
+  if (result<> r = plan_.transactions->take_over(names); !r) return r;
+  if (result<> r = io::failpoint("take_over.after"); !r) return r;
   return plan_.transactions->prepare(names);
 }
 
@@ -166,7 +175,8 @@ void execution::transact(std::uint64_t epoch) {
     for (std::size_t i = 0; i < s.splits.size(); ++i) {
       std::pair now(plan.positions[i], plan.split_metadata[i]);
       if (now == before[i]) continue;
-      changed.push_back({s.splits[i].topic, s.splits[i].partition, now.first, now.second});
+      changed.push_back(
+          {s.splits[i].topic, s.splits[i].partition, now.first, now.second, s.splits[i].identity});
       before[i] = std::move(now);
     }
   }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct job::impl {
   std::optional<error> failure;                 // guarded by mutex
   std::atomic<std::uint64_t> epochs_before{0};  // of runs that are over
   std::atomic<unsigned> restarts{0};
+  std::stop_source stopper;  // what blocks in a start or restart hears of a stop by it
+  std::optional<std::stop_callback<std::function<void()>>> asked_outside;
 
   std::shared_ptr<engine::execution> current() const {
     const std::lock_guard lock(mutex);
@@ -189,6 +192,7 @@ io::instant job::impl::wake_time(engine::execution& e, unsigned lane, io::instan
 job::job(std::unique_ptr<impl> state) : impl_(std::move(state)) {}
 
 job::~job() {
+  impl_->asked_outside.reset();
   stop();
   (void)wait();
   if (impl_->supervisor.joinable()) impl_->supervisor.join();
@@ -200,16 +204,21 @@ result<std::unique_ptr<job>> job::start(const topology& what, run_options option
   state->options = std::move(options);
   if (!state->options.tell)
     state->options.tell = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  const std::stop_token outside = std::exchange(state->options.stop, state->stopper.get_token());
+  // Until there is a job that can be stopped.
+  std::stop_callback starting(outside, [p = state.get()] { p->stopper.request_stop(); });
   auto made = engine::execution::create(what, state->options, io::clock::system());
   if (!made) return fail(std::move(made.error()));
   state->run = std::move(*made);
   state->start_lanes();
   std::unique_ptr<job> j(new job(std::move(state)));
   j->impl_->supervisor = std::thread([p = j->impl_.get()] { p->supervise(); });
+  j->impl_->asked_outside.emplace(outside, [p = j.get()] { p->stop(); });
   return j;
 }
 
 void job::stop() {
+  impl_->stopper.request_stop();
   const std::lock_guard lock(impl_->mutex);
   impl_->stopping = true;
   impl_->changed.notify_all();

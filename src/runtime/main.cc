@@ -15,6 +15,7 @@ int main(const topology& what, int argc, char** argv) {
   application_options options;
   std::string brokers;
   std::int64_t commit_interval_ms = options.run.commit_interval.count();
+  std::int64_t standby_ms = 0;
   std::string describe;
   bool exactly_once = false, at_least_once = false;
 
@@ -30,6 +31,11 @@ int main(const topology& what, int argc, char** argv) {
   auto* once = app.add_flag("--exactly-once", exactly_once,
                             "Fail where exactly once cannot be had (it is the default where it can)");
   app.add_flag("--at-least-once", at_least_once, "Do without transactions")->excludes(once);
+  app.add_flag(
+         "--standby{6000}", standby_ms,
+         "Be one of several processes: one works, the others follow its state and take over when it has "
+         "left or was silent for so many milliseconds: --standby=10000")
+      ->check(CLI::Range(100, 1'800'000));
   app.add_flag("--describe{text}", describe,
                "Print the topology and exit; as JSON or for Graphviz: --describe=json, --describe=dot")
       ->check(CLI::IsMember({"text", "json", "dot"}));
@@ -48,6 +54,7 @@ int main(const topology& what, int argc, char** argv) {
   if (!brokers.empty()) options.run.settings["bootstrap.servers"] = brokers;
   if (exactly_once) options.run.delivery = guarantee::exactly_once;
   if (at_least_once) options.run.delivery = guarantee::at_least_once;
+  options.run.standby = std::chrono::milliseconds(standby_ms);
   options.run.commit_interval = std::chrono::milliseconds(commit_interval_ms);
   if (auto done = run(what, options); !done) {
     fmt::print(stderr, "{}: {}\n", what.name(), done.error().message());

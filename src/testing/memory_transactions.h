@@ -51,7 +51,7 @@ class memory_transactions final : public epoch_transactions {
   /// A topic takes part. From any lane.
   void knows(const std::shared_ptr<topic::state>& t);
 
-  result<> take_over() override { return {}; }
+  result<> take_over(const std::vector<std::string>&) override { return {}; }
   result<> prepare(const std::vector<std::string>& operators) override;
   result<std::unique_ptr<lane_transactions>> open_lane(const lane_context& lane) override;
   void commit(std::uint64_t epoch, std::vector<epoch_position> positions,

@@ -37,6 +37,8 @@ class admin {
   admin(admin&&) noexcept;
   admin& operator=(admin&&) noexcept;
   ~admin();
+  /// Makes the call under way, and every later one, end with errc::cancelled. From any thread.
+  void cancel();
 
   // --- the cluster
 

@@ -18,12 +18,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Runs the lane's loop until the answer is there.
+/// Runs the lane's loop until the answer is there, or the job is to stop.
 template <typename T, typename Start>
-result<T> await(io::event_loop& loop, const io::clock& clock, Start start) {
+result<T> await(const lane_context& lane, Start start) {
   auto answer = std::make_shared<std::optional<result<T>>>();
   start([answer](result<T> r) { answer->emplace(std::move(r)); });
-  while (!*answer) loop.run_some_until(clock.now() + 50ms);
+  while (!*answer) {
+    if (lane.job.stop.stop_requested()) return fail(errc::cancelled, "restoring was stopped");
+    lane.loop.run_some_until(lane.clock.now() + 50ms);
+  }
   return std::move(**answer);
 }
 
@@ -102,6 +105,11 @@ bool changelog::reads(const changelog_topic& topic, std::int32_t partition) cons
 
 result<> changelog::restore(std::size_t op, const take_row& take, const tell_progress& tell) {
   const changelog_topic& topic = epochs_.changelogs()[op];
+  if (const auto* known = epochs_.followed(topic)) {
+    if (auto r = give(topic, known->rows, take); !r) return r;
+    if (lane_.lane == 0) tell({known->rows.size(), known->bytes, known->rows.size()});
+    return {};
+  }
   std::vector<client::offset_query> queries;
   for (std::int32_t p = 0; p < topic.partitions; ++p) {
     if (!reads(topic, p)) continue;
@@ -111,7 +119,7 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
                                                            : kafka::isolation_level::read_committed;
   const auto ask = [&](std::int64_t at) {
     for (auto& q : queries) q.at = at;
-    return await<std::vector<std::int64_t>>(lane_.loop, lane_.clock, [&](auto done) {
+    return await<std::vector<std::int64_t>>(lane_, [&](auto done) {
       // E11: up to the last stable offset, after whoever wrote before was shut out.
       client::list_offsets(*cluster_, queries, isolation, cluster_->now() + 60s,
                            [done = std::move(done)](std::vector<result<std::int64_t>> each) mutable {
@@ -186,10 +194,28 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
     if (!tell(progress)) return fail(errc::cancelled, "restoring was stopped");
   }
   if (auto r = io::failpoint("changelog.read_all"); !r) return r;
+  if (auto r = give(topic, rows, take); !r) return r;
+  tell(progress);
+  return {};
+}
+
+/// The rows of this lane, those of all keys first.
+result<> changelog::give(const changelog_topic& topic, const changelog_rows& rows,
+                         const take_row& take) const {
+  if (rows.size() != 0 && !epochs_.is_known())
+    return fail(errc::data_loss,
+                fmt::format("application '{0}' has state in topic {1} and no committed offsets: these have "
+                            "expired or were deleted, perhaps with their topic, and the state does not say "
+                            "up to where it was counted; "
+                            "to begin anew without it, delete the changelogs of '{0}'",
+                            epochs_.application(), topic.name));
   for (const bool shared : {true, false}) {
     const bool taken = rows.for_each([&](std::string_view key, std::string_view value) {
-      const auto key_partition = static_cast<std::uint8_t>(key.front());
-      return (key_partition >= detail::key_partitions) != shared || take(key_partition, key.substr(1), value);
+      const auto key_partition = key.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(key.front());
+      const bool of_all = key_partition >= detail::key_partitions;
+      if (of_all != shared) return true;
+      if (!of_all && detail::lane_of_key(key_partition, lane_.job.lanes) != lane_.lane) return true;
+      return !key.empty() && take(key_partition, key.substr(1), value);
     });
     if (!taken)
       return fail(errc::corrupt,
@@ -197,7 +223,6 @@ result<> changelog::restore(std::size_t op, const take_row& take, const tell_pro
                               "the topic holds something else",
                               topic.name));
   }
-  tell(progress);
   return {};
 }
 

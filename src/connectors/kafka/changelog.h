@@ -55,6 +55,7 @@ class changelog final : public lane_transactions {
     std::vector<run> runs_;  // by partition
   };
   changelog(kafka_epochs& epochs, const lane_context& lane, std::unique_ptr<client::cluster> cluster);
+  result<> give(const changelog_topic& topic, const changelog_rows& rows, const take_row& take) const;
   bool reads(const changelog_topic& topic, std::int32_t partition) const;
 
   kafka_epochs& epochs_;

@@ -47,6 +47,12 @@ class changelog_rows {
   }
 
   std::size_t size() const noexcept { return live_; }
+  /// That rows take, those that are gone too.
+  std::size_t bytes() const noexcept {
+    std::size_t all = 0;
+    for (const block& b : blocks_) all += b.used;
+    return all;
+  }
 
   /// f(key, value) for every row as long as it answers true, in the order in which they came first. False
   /// when it did not.

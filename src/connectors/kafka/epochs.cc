@@ -11,6 +11,7 @@
 
 #include "connectors/kafka/changelog.h"
 #include "connectors/kafka/common.h"
+#include "connectors/kafka/offset_marks.h"
 #include "io/failpoint.h"
 #include "io/random.h"
 #include "wire/error_code.h"
@@ -21,9 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using wire::error_code;
 
-constexpr std::int32_t changelog_partitions = 4;
 constexpr std::chrono::milliseconds least_timeout = 20s;
-constexpr std::string_view run_mark = " run=";
 
 /// Of this process.
 const std::string& run_name() {
@@ -48,20 +47,6 @@ std::chrono::milliseconds interval_of(const job_info& job) {
 
 }  // namespace
 
-std::string_view without_run_mark(std::string_view metadata) {
-  return metadata.substr(0, metadata.find(run_mark));
-}
-
-std::string changelog_name(std::string_view application, std::string_view op) {
-  std::string name = fmt::format("{}-{}-changelog", application, op);
-  for (char& c : name) {
-    const bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-';
-    if (!legal) c = '_';
-  }
-  return name;
-}
-
 result<std::unique_ptr<epoch_transactions>> kafka_epochs::create(const kafka::source& source,
                                                                  const job_info& job) {
   auto brokers = brokers_of(job, source.brokers);
@@ -74,28 +59,38 @@ result<std::unique_ptr<epoch_transactions>> kafka_epochs::create(const kafka::so
   s.batch_size = 256u << 10;
   s.buffer_memory = 64u << 20;
   s.linger = 5ms;
+  s.allow_auto_create_topics = false;  // a topic that is gone is an error, not an empty one (S18)
   // E5. An epoch that lasts a minute wants a long time; brokers allow 15 minutes unless told otherwise.
   s.transaction_timeout = std::max(least_timeout, 4 * interval_of(job));
   s.delivery_timeout = s.transaction_timeout / 2;
-  return std::make_unique<kafka_epochs>(std::move(s), job.application);
+  return std::make_unique<kafka_epochs>(std::move(s), source, job);
 }
 
-kafka_epochs::kafka_epochs(kafka::producer_settings settings, std::string application)
-    : settings_(std::move(settings)), application_(std::move(application)) {}
+kafka_epochs::kafka_epochs(kafka::producer_settings settings, const kafka::source& source,
+                           const job_info& job)
+    : settings_(std::move(settings)),
+      application_(job.application),
+      job_(job),
+      source_topics_(source.topics),
+      await_topics_(source.await_topics) {}
 
 kafka_epochs::~kafka_epochs() = default;
+
+result<job_admin> kafka_epochs::connect_admin() const {
+  return job_admin::create(
+      {.bootstrap_servers = settings_.bootstrap_servers, .connection = settings_.connection}, job_.stop);
+}
 
 /// At a restart: whether another process has become this application meanwhile. Then it goes on and this one
 /// does not: else both would shut each other out for ever.
 result<> kafka_epochs::check_alone() const {
-  auto admin = kafka::admin::create(
-      {.bootstrap_servers = settings_.bootstrap_servers, .connection = settings_.connection});
-  if (!admin) return fail(admin.error());
-  auto offsets = admin->group_offsets(application_);
+  auto admin = connect_admin();
+  if (!admin) return fail(std::move(admin.error()));
+  auto offsets = (*admin)->group_offsets(application_);
   if (!offsets) return fail(offsets.error());
   for (const auto& o : *offsets) {
-    const auto at = o.position.metadata.find(run_mark);
-    if (at == std::string::npos || o.position.metadata.substr(at + run_mark.size()) == run_name()) continue;
+    const std::string_view run = decode_marks(o.position.metadata).run;
+    if (run.empty() || run == run_name()) continue;
     return fail(errc::cancelled,
                 fmt::format("another process runs as the application '{}' and has taken over: this one ends",
                             application_));
@@ -103,44 +98,91 @@ result<> kafka_epochs::check_alone() const {
   return {};
 }
 
-result<> kafka_epochs::take_over() {
-  if (ran_before(application_)) {
+result<> kafka_epochs::take_over(const std::vector<std::string>& operators) {
+  // Before anybody is disturbed.
+  auto names = changelog_names(application_, operators);
+  if (!names) return fail(std::move(names.error()));
+  if (job_.standby.count() != 0) {
+    if (auto turn = await_turn(*names); !turn) return turn;
+  } else if (ran_before(application_)) {
     if (auto alone = check_alone(); !alone) return alone;
   }
   auto made = transactional_producer::create(settings_);
   if (!made) return fail(std::move(made.error()));
   producer_ = std::move(*made);
   if (auto r = io::failpoint("take_over.connected"); !r) return r;
-  if (auto done = producer_->init(); !done)
+  if (auto done = producer_->init(job_.stop); !done)
     return fail(done.error().with_context(fmt::format("taking over as '{}'", settings_.transactional_id)));
+  return catch_up();
+}
+
+/// Follows the changelogs until the work is this process's: the one that had it has left, or the group's
+/// coordinator has not heard of it for its session's time.
+result<> kafka_epochs::await_turn(const std::vector<std::string>& changelogs) {
+  {
+    auto admin = connect_admin();
+    if (!admin) return fail(std::move(admin.error()));
+    if (auto r = (*admin)->await_topics(source_topics_, await_topics_); !r) return r;
+  }
+  loop_ = std::make_unique<io::event_loop>();
+  auto follower = changelog_follower::start(*loop_, settings_, changelogs);
+  if (!follower) return fail(std::move(follower.error()));
+  follower_ = std::move(*follower);
+  const auto wake = [loop = loop_.get()] { loop->post([] {}); };
+  auto seat = work_seat::join({.bootstrap_servers = settings_.bootstrap_servers,
+                               .connection = settings_.connection,
+                               .group = application_ + "-standby",
+                               .topics = source_topics_,
+                               .session_timeout = job_.standby},
+                              wake);
+  if (!seat) return fail(std::move(seat.error()));
+  seat_ = std::move(*seat);
+  std::stop_callback on_stop(job_.stop, wake);
+  const io::clock& clock = io::clock::system();
+  const io::instant began = clock.now();
+  bool told = false;
+  while (!seat_->has()) {
+    if (job_.stop.stop_requested()) return fail(errc::cancelled, "standing by was stopped");
+    if (auto why = seat_->failure()) return fail(why->with_context("standing by"));
+    loop_->run_some_until(clock.now() + 1s);
+    follower_->step();
+    if (told || clock.now() - began < 1s || !job_.tell) continue;
+    told = true;
+    job_.tell(fmt::format("{}: stands by, another process works", application_));
+  }
+  if (told) job_.tell(fmt::format("{}: takes over, the process that worked is gone", application_));
   return {};
+}
+
+/// After the one that worked was shut out: what it committed last.
+result<> kafka_epochs::catch_up() {
+  if (follower_ == nullptr) return {};
+  return follower_->catch_up(job_.stop);
+}
+
+const changelog_follower::followed* kafka_epochs::followed(const changelog_topic& topic) const {
+  const auto* f = follower_ == nullptr ? nullptr : follower_->rows(topic.name);
+  return f != nullptr && f->partitions == topic.partitions && f->id == topic.id ? f : nullptr;
+}
+
+void kafka_epochs::close() {
+  producer_.reset();
+  seat_.reset();
+  follower_.reset();
 }
 
 result<> kafka_epochs::prepare(const std::vector<std::string>& operators) {
   if (auto r = io::failpoint("changelogs.before"); !r) return r;
   if (operators.empty()) return {};
-  auto admin = kafka::admin::create(
-      {.bootstrap_servers = settings_.bootstrap_servers, .connection = settings_.connection});
-  if (!admin) return fail(admin.error());
-  for (const std::string& op : operators) {
-    changelog_topic topic{changelog_name(application_, op), 0};
-    auto there = admin->describe_topics({topic.name});
-    if (!there && there.error().kind() == errc::not_found) {
-      auto made = admin->create_topics({{.name = topic.name,
-                                         .partitions = changelog_partitions,
-                                         .configs = {{"cleanup.policy", "compact"},
-                                                     {"segment.bytes", "67108864"},
-                                                     {"min.cleanable.dirty.ratio", "0.2"}}}});
-      if (!made && made.error().kind() != errc::already_exists)
-        return fail(made.error().with_context(fmt::format("the topic for the state of '{}'", op)));
-      if (auto r = admin->await_topics({topic.name}, 30s); !r) return r;
-      there = admin->describe_topics({topic.name});
-    }
-    if (!there) return fail(there.error());
-    topic.partitions = static_cast<std::int32_t>(there->front().partitions.size());
-    changelogs_.push_back(std::move(topic));
-    if (auto r = io::failpoint("changelogs.made"); !r) return r;
-  }
+  auto admin = connect_admin();
+  if (!admin) return fail(std::move(admin.error()));
+  auto offsets = (*admin)->group_offsets(application_);
+  if (!offsets) return fail(std::move(offsets.error()));
+  known_ = !offsets->empty();
+  auto topics = prepare_changelogs(**admin, application_, operators, *offsets);
+  if (!topics) return fail(std::move(topics.error()));
+  changelogs_ = std::move(*topics);
+  mark_ = changelog_mark(changelogs_);
   return {};
 }
 
@@ -152,10 +194,12 @@ void kafka_epochs::commit(std::uint64_t, std::vector<epoch_position> positions,
                           std::function<void(result<>)> done) {
   if (auto r = io::failpoint("commit.posted"); !r) return done(std::move(r));
   std::vector<kafka::partition_offset> offsets;
+  follower_.reset();  // every lane has its rows
   offsets.reserve(positions.size());
-  for (epoch_position& p : positions) {
-    p.metadata.append(run_mark).append(run_name());
-    offsets.push_back({{p.topic, p.partition}, {.offset = p.position, .metadata = std::move(p.metadata)}});
+  for (const epoch_position& p : positions) {
+    std::string metadata =
+        encode_marks({.metadata = p.metadata, .topic_id = p.identity, .state = mark_, .run = run_name()});
+    offsets.push_back({{p.topic, p.partition}, {.offset = p.position, .metadata = std::move(metadata)}});
   }
   if (io::broken("offsets-outside")) {
     auto admin = kafka::admin::create({.bootstrap_servers = settings_.bootstrap_servers});

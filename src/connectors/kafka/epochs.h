@@ -7,58 +7,62 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "connectors/kafka/changelog_follower.h"
+#include "connectors/kafka/changelog_topics.h"
+#include "connectors/kafka/job_admin.h"
 #include "connectors/kafka/transactional_producer.h"
+#include "connectors/kafka/work_seat.h"
+#include "io/event_loop.h"
 
 namespace penstock::connectors {
-
-/// The topic that keeps the state of one operator.
-struct changelog_topic {
-  std::string name;
-  std::int32_t partitions = 0;
-  /// Where rows of a key partition are: neighbouring ones together, so that a lane reads few partitions.
-  std::int32_t partition_of(std::uint32_t key_partition) const noexcept {
-    if (key_partition >= detail::key_partitions) return 0;
-    return static_cast<std::int32_t>(key_partition * static_cast<std::uint32_t>(partitions) /
-                                     detail::key_partitions);
-  }
-};
-
-/// "orders-count-changelog"; letters that no topic may have become '_'.
-std::string changelog_name(std::string_view application, std::string_view op);
 
 /// Epochs as Kafka transactions: sinks' records, changelogs and the source's offsets commit together. The
 /// transactional id is `<application>-0`: stable, so that a new process shuts out the one before (E4).
 class kafka_epochs final : public epoch_transactions {
  public:
   static result<std::unique_ptr<epoch_transactions>> create(const kafka::source& source, const job_info& job);
-  kafka_epochs(kafka::producer_settings settings, std::string application);
+  kafka_epochs(kafka::producer_settings settings, const kafka::source& source, const job_info& job);
   ~kafka_epochs() override;
 
-  result<> take_over() override;
+  result<> take_over(const std::vector<std::string>& operators) override;
   result<> prepare(const std::vector<std::string>& operators) override;
   result<std::unique_ptr<lane_transactions>> open_lane(const lane_context& lane) override;
   void commit(std::uint64_t epoch, std::vector<epoch_position> positions,
               std::function<void(result<>)> done) override;
-  void close() override { producer_.reset(); }
+  void close() override;
   bool may_pass(const error& why) const override;
 
   transactional_producer& producer() noexcept { return *producer_; }
   const std::vector<changelog_topic>& changelogs() const noexcept { return changelogs_; }
+  /// Whether the application had committed offsets when it started: state without them is out of step.
+  bool is_known() const noexcept { return known_; }
+  const std::string& application() const noexcept { return application_; }
+  /// What this process knows of a changelog from following it; or null. Until the first commit.
+  const changelog_follower::followed* followed(const changelog_topic& topic) const;
 
  private:
   result<> check_alone() const;
+  result<job_admin> connect_admin() const;
+  result<> await_turn(const std::vector<std::string>& changelogs);
+  result<> catch_up();
   kafka::producer_settings settings_;
   const std::string application_;
+  const job_info job_;
+  const std::vector<std::string> source_topics_;
+  const std::chrono::milliseconds await_topics_;
   std::unique_ptr<transactional_producer> producer_;
   std::vector<changelog_topic> changelogs_;
+  // Of a standby; the loop is run by take_over.
+  std::unique_ptr<io::event_loop> loop_;
+  std::unique_ptr<changelog_follower> follower_;  // until the first commit
+  std::unique_ptr<work_seat> seat_;
+  bool known_ = true;
+  std::string mark_;  // of the changelogs
 };
-
-/// What this process writes beside an offset, so that another one that takes over is known by it; and the
-/// metadata without it.
-std::string_view without_run_mark(std::string_view metadata);
 
 }  // namespace penstock::connectors

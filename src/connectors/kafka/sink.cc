@@ -7,6 +7,7 @@
 
 #include "connectors/kafka/common.h"
 #include "connectors/kafka/epoch_writer.h"
+#include "connectors/kafka/job_admin.h"
 #include "connectors/kafka/sink_writer.h"
 
 namespace penstock::kafka {
@@ -27,20 +28,22 @@ class kafka_sink_connector final : public sink_connector {
   result<> prepare(const job_info& job) override {
     auto brokers = connectors::brokers_of(job, options_.brokers);
     if (!brokers) return fail(brokers.error());
-    auto admin = kafka::admin::create({.bootstrap_servers = *brokers, .connection = options_.connection});
-    if (!admin) return fail(admin.error());
-    auto there = admin->describe_topics({options_.topic});
+    auto made_admin = connectors::job_admin::create(
+        {.bootstrap_servers = *brokers, .connection = options_.connection}, job.stop);
+    if (!made_admin) return fail(made_admin.error());
+    kafka::admin& admin = **made_admin;
+    auto there = admin.describe_topics({options_.topic});
     if (there) return {};
     if (there.error().kind() != errc::not_found || !options_.create)
       return fail(there.error().with_context(fmt::format("sink '{}'", job.name)));
     const create_topic& c = *options_.create;
-    auto made = admin->create_topics({{.name = options_.topic,
-                                       .partitions = c.partitions,
-                                       .replication_factor = c.replication_factor,
-                                       .configs = c.configs}});
+    auto made = admin.create_topics({{.name = options_.topic,
+                                      .partitions = c.partitions,
+                                      .replication_factor = c.replication_factor,
+                                      .configs = c.configs}});
     if (!made && made.error().kind() != errc::already_exists)
       return fail(made.error().with_context(fmt::format("sink '{}'", job.name)));
-    return admin->await_topics({options_.topic}, std::chrono::seconds(10));
+    return admin.await_topics({options_.topic}, std::chrono::seconds(10));
   }
 
   std::string transaction_domain(const job_info& job) const override {

@@ -9,6 +9,8 @@
 
 #include "connectors/kafka/common.h"
 #include "connectors/kafka/epochs.h"
+#include "connectors/kafka/job_admin.h"
+#include "connectors/kafka/offset_marks.h"
 #include "connectors/kafka/source_reader.h"
 #include "io/failpoint.h"
 
@@ -19,6 +21,7 @@ namespace {
 // in parallel.
 struct found {
   std::vector<topic_partition> partitions;
+  std::vector<std::string> ids;     // of the topics; empty before Kafka 2.8
   std::vector<std::int64_t> first;  // the first offset that still exists
   std::vector<std::int64_t> end;
   std::vector<std::optional<offset_and_metadata>> committed;
@@ -47,7 +50,11 @@ class discovery {
               .end = all_.end[i]};
       if (!stops->empty()) s.stop = (*stops)[i];
       s.committed = all_.committed[i].has_value();
-      if (s.committed) s.metadata = connectors::without_run_mark(all_.committed[i]->metadata);
+      s.identity = all_.ids[i];
+      s.siblings = static_cast<std::int32_t>(
+          std::count_if(all_.partitions.begin(), all_.partitions.end(),
+                        [&](const topic_partition& tp) { return tp.topic == s.topic; }));
+      if (s.committed) s.metadata = connectors::decode_marks(all_.committed[i]->metadata).metadata;
       splits.push_back(std::move(s));
     }
     return splits;
@@ -62,7 +69,10 @@ class discovery {
     auto topics = admin_.describe_topics(options_.topics);
     if (!topics) return fail(topics.error());
     for (const auto& t : *topics)
-      for (const auto& p : t.partitions) all_.partitions.push_back({t.name, p.partition});
+      for (const auto& p : t.partitions) {
+        all_.partitions.push_back({t.name, p.partition});
+        all_.ids.push_back(t.id);
+      }
     auto first = admin_.list_offsets(all_.partitions, earliest_offset);
     if (!first) return fail(first.error());
     auto end = admin_.list_offsets(all_.partitions, latest_offset);
@@ -99,6 +109,13 @@ class discovery {
   // S18: a committed offset that is no longer there is never reset in silence.
   result<> check_committed(std::size_t i) const {
     const std::int64_t offset = all_.committed[i]->offset;
+    const std::string_view id = connectors::decode_marks(all_.committed[i]->metadata).topic_id;
+    if (!id.empty() && !all_.ids[i].empty() && id != all_.ids[i])
+      return fail(
+          errc::data_loss,
+          fmt::format("application '{}' is at offset {} of {}, but the topic was deleted and made anew "
+                      "since: whatever it had not read below and above that offset is gone",
+                      job_.application, offset, to_string(all_.partitions[i])));
     if (offset >= all_.first[i] && offset <= all_.end[i]) return {};
     const auto lost = offset < all_.first[i]
                           ? fmt::format("offsets {} to {} were removed", offset, all_.first[i] - 1)
@@ -120,7 +137,9 @@ class discovery {
         if (auto r = check_committed(i); !r) return fail(r.error());
         (*starts)[i] = all_.committed[i]->offset;
       } else {
-        pinned.push_back({all_.partitions[i], {.offset = (*starts)[i]}});
+        pinned.push_back(
+            {all_.partitions[i],
+             {.offset = (*starts)[i], .metadata = connectors::encode_marks({.topic_id = all_.ids[i]})}});
       }
     }
     // Exactly once, the first transaction does it (E6).
@@ -191,9 +210,10 @@ class kafka_source_connector final : public source_connector {
   result<std::vector<split>> discover(const job_info& job, read_purpose purpose) override {
     auto brokers = connectors::brokers_of(job, options_.brokers);
     if (!brokers) return fail(brokers.error());
-    auto admin = kafka::admin::create({.bootstrap_servers = *brokers, .connection = options_.connection});
+    auto admin = connectors::job_admin::create(
+        {.bootstrap_servers = *brokers, .connection = options_.connection}, job.stop);
     if (!admin) return fail(admin.error());
-    return discovery(options_, *admin, job).run(purpose);
+    return discovery(options_, **admin, job).run(purpose);
   }
 
   std::string transaction_domain(const job_info& job) const override {

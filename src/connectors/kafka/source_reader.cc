@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "connectors/kafka/source_reader.h"
 
+#include <fmt/format.h>
+
 #include <limits>
 #include <utility>
 
 #include "client/offsets.h"
 #include "connectors/kafka/common.h"
+#include "connectors/kafka/offset_marks.h"
 #include "io/failpoint.h"
 
 namespace penstock::connectors {
@@ -29,7 +32,7 @@ result<std::unique_ptr<source_reader>> kafka_source_reader::create(const kafka::
                                                                    const lane_context& lane) {
   auto brokers = brokers_of(lane.job, options.brokers);
   if (!brokers) return fail(brokers.error());
-  auto cluster = client::cluster::create(lane.loop, *brokers, options.connection);
+  auto cluster = client::cluster::create(lane.loop, *brokers, connection_of(lane.job, options.connection));
   if (!cluster) return fail(cluster.error());
   return std::unique_ptr<source_reader>(new kafka_source_reader(options, lane, std::move(*cluster)));
 }
@@ -92,8 +95,26 @@ result<polled> kafka_source_reader::poll(std::span<raw> into) {
   return out;
 }
 
+/// S18: partitions that were added are not read by this run: that is said, not passed over.
+result<> kafka_source_reader::check_growth() {
+  if (cluster_->metadata().version() == metadata_seen_) return {};
+  metadata_seen_ = cluster_->metadata().version();
+  for (const auto& [number, a] : splits_) {
+    const auto* topic = cluster_->metadata().find(a.partition.topic);
+    const auto count = topic == nullptr ? 0 : static_cast<std::int32_t>(topic->partitions.size());
+    if (a.from->siblings > 0 && count > a.from->siblings)
+      return fail(error(errc::data_loss,
+                        fmt::format("topic {} has {} partitions now, {} when the job started: the others are "
+                                    "read from their first record when it starts again",
+                                    a.partition.topic, count, a.from->siblings),
+                        recovery::retriable));
+  }
+  return {};
+}
+
 // Makes batches_[next_] the next batch; false when nothing is there.
 result<bool> kafka_source_reader::next_batch() {
+  if (auto r = check_growth(); !r) return fail(std::move(r.error()));
   if (next_ < batches_.size()) return true;
   batches_.clear();
   next_ = 0;
@@ -150,9 +171,11 @@ void kafka_source_reader::finish(assigned& a, polled& out) {
 void kafka_source_reader::commit(std::vector<split_commit> positions, std::function<void(result<>)> done) {
   std::vector<kafka::partition_offset> offsets;
   offsets.reserve(positions.size());
-  for (auto& p : positions) {
-    offsets.push_back(
-        {splits_.at(p.split).partition, {.offset = p.position, .metadata = std::move(p.metadata)}});
+  for (const auto& p : positions) {
+    const assigned& a = splits_.at(p.split);
+    offsets.push_back({a.partition,
+                       {.offset = p.position,
+                        .metadata = encode_marks({.metadata = p.metadata, .topic_id = a.from->identity})}});
   }
   const auto deadline = cluster_->now() + cluster_->settings().default_api_timeout;
   client::committer group;

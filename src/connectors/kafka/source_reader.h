@@ -39,6 +39,7 @@ class kafka_source_reader final : public source_reader {
 
   kafka_source_reader(const kafka::source& options, const lane_context& lane,
                       std::unique_ptr<client::cluster> cluster);
+  result<> check_growth();
   result<bool> next_batch();
   bool take_records(assigned& a, std::span<raw> into, polled& out);
   void finish(assigned& a, polled& out);
@@ -47,6 +48,7 @@ class kafka_source_reader final : public source_reader {
   std::unique_ptr<client::cluster> cluster_;
   client::fetcher fetcher_;
   std::map<std::uint32_t, assigned> splits_;
+  std::uint64_t metadata_seen_ = 0;
   std::deque<std::uint32_t> empty_splits_;  // at their stop before anything was read, and not reported yet
 
   // Batches polled from the fetcher and not handed out yet, in order; the first may be partly handed out.

@@ -65,10 +65,19 @@ void transactional_producer::leave() {
   over.wait_for(leave_time);
 }
 
-result<> transactional_producer::init() {
+result<> transactional_producer::init(const std::stop_token& stop) {
   if (result<> r = io::failpoint("producer.init"); !r) return r;
-  auto done = std::make_shared<std::promise<result<>>>();
-  auto outcome = done->get_future();
+  // Whoever is first: the answer, or the stop.
+  struct first_word {
+    std::promise<result<>> promise;
+    std::atomic_flag said;
+    void set_value(result<> r) {
+      if (!said.test_and_set()) promise.set_value(std::move(r));
+    }
+  };
+  auto done = std::make_shared<first_word>();
+  auto outcome = done->promise.get_future();
+  std::stop_callback on_stop(stop, [done] { done->set_value(fail(errc::cancelled, "was stopped")); });
   loop_.post([this, done] {
     transactions_->init(cluster_->now() + take_over_time, [this, done](result<> r) {
       done->set_value(r ? transactions_->begin() : std::move(r));

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -34,8 +35,9 @@ class transactional_producer {
   /// What is open is aborted; if the broker does not answer soon, by whoever comes next, or by itself.
   ~transactional_producer();
 
-  /// Shuts out earlier producers of the id, has their transactions decided, begins the first one. Blocks.
-  result<> init();
+  /// Shuts out earlier producers of the id, has their transactions decided, begins the first one. Blocks,
+  /// until `stop` at most.
+  result<> init(const std::stop_token& stop);
   /// How records of a topic are compressed, instead of the settings. From any lane.
   void set_compression(std::string_view topic, compression codec, std::optional<int> level);
   /// A channel of a lane. From the lane's thread.
