@@ -26,15 +26,17 @@ PARTITIONS = 3
 class Broker:
     """A broker process on a fixed port, once the first start has chosen it."""
 
-    def __init__(self, penstock, directory):
+    def __init__(self, penstock, directory, options=()):
         self.penstock, self.directory, self.port, self.process = penstock, directory, 0, None
+        self.options = options
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
 
     def start(self):
-        self.process = subprocess.Popen([self.penstock, "broker", "--dir", self.directory, "--listen", self.address],
+        self.process = subprocess.Popen([self.penstock, "broker", "--dir", self.directory, "--listen", self.address,
+                                         *self.options],
                                         stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline().strip()
         if not line.startswith("listening on "):

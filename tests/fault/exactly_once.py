@@ -3,14 +3,17 @@
 """Faults at every step of an epoch, judged by kcat: what eos_count writes must be what one run without faults writes.
 
     exactly_once.py --penstock build/dev/penstock --job build/dev/eos_count [--faults 150] [--seed N] [--break RULE]
-                    [--kafka 4.1.0]
+                    [--kafka 4.1.0] [--proxy build/dev/tests/support/kafka_proxy]
 
 One job counts the records of each key while a producer writes on. Again and again it is started with a fault at one of
 its failpoints (src/io/failpoint.h): it kills itself there, or the step fails, or takes longer; or it is killed or stopped
-from outside at a random moment. Now and then, and at the end, everything is read back with read_committed:
+from outside at a random moment; with --proxy, requests that decide a transaction are lost, delayed or delivered twice;
+and the embedded broker is killed and started again. Now and then, and at the end, everything is read back with
+read_committed:
 
   * each input record has one output record, with its key (nothing lost, nothing twice);
   * the outputs of a key are 1, 2, 3 ... and name its input records in their order;
+  * what the same epochs wrote to a second topic is there too, or neither is;
   * the state in the changelog, folded, is the number of records of each key;
   * all of that becomes readable within seconds: no transaction is left open.
 
@@ -32,6 +35,9 @@ from pathlib import Path
 
 from broker_kill import PARTITIONS, Broker
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from proxy import Proxy
+
 KAFKA = Path(__file__).resolve().parents[2] / "scripts" / "kafka"
 KEYS = 60
 INTERVAL_MS = 25
@@ -51,6 +57,15 @@ ACTIONS = ("kill", "error", "delay:150")
 
 def possible(point, action):
     return action != "error" or point not in CANNOT_FAIL
+
+
+# What the proxy does to a request, and whether the broker must know transaction.version 2: before, one that is delivered
+# twice or long after is not told from one of the next transaction.
+ON_THE_WAY = (("cut-after api=end_txn", False), ("cut-before api=end_txn", False), ("delay-answer api=end_txn ms=50-400", False),
+              ("delay-request api=end_txn ms=50-400", False), ("cut-answer api=end_txn", False),
+              ("late api=end_txn ms=1-400", True), ("replay api=end_txn ms=1-300", True),
+              ("cut-after api=init_producer_id", False), ("cut-after api=produce", False),
+              ("cut-after api=txn_offset_commit", False), ("replay api=txn_offset_commit ms=1-300", True))
 
 
 class Wrong(Exception):
@@ -81,8 +96,8 @@ def count_of(row):
 
 
 class Check:
-    def __init__(self, address):
-        self.address = address
+    def __init__(self, address, also=""):
+        self.address, self.also = address, also
 
     def read(self, topic, form):
         """Records as lists of fields; a field separator that no key or value here has."""
@@ -93,19 +108,32 @@ class Check:
     def inputs(self):
         return [(int(p), int(o), k.decode()) for p, o, k in self.read("in", "%p|%o|%k\x01\n")]
 
-    def outputs(self):
+    def outputs(self, topic="out"):
         rows = []
-        for p, o, k, v, h in self.read("out", "%p|%o|%k|%s|%h\x01\n"):
+        for p, o, k, v, h in self.read(topic, "%p|%o|%k|%s|%h\x01\n"):
             header = h.decode()
             if not header.startswith("src="):
                 raise Wrong(f"an output record has the headers {header!r}")
             rows.append((int(p), int(o), k.decode(), int(v), tuple(int(n) for n in header[4:].split(":"))))
         return rows
 
+    def of_both_topics(self):
+        """While no job runs: an epoch that is open, or whose markers are on their way, ends by itself."""
+        deadline = time.monotonic() + 40
+        while True:
+            rows, others = self.outputs(), self.outputs(self.also)
+            first, second = ({(key, count, src) for _, _, key, count, src in r} for r in (rows, others))
+            if first == second and len(rows) == len(others):
+                return rows
+            if time.monotonic() > deadline:
+                raise Wrong(f"{len(first - second)} records are in out alone, {len(second - first)} in {self.also} alone, and "
+                            f"of {len(rows)} and {len(others)} some are there twice: an epoch is torn")
+            time.sleep(0.1)  # the broker works
+
     def verify(self, complete):
         """Everything that holds at any time; with `complete`, that nothing is missing either."""
         given = {(p, o): k for p, o, k in self.inputs()}
-        rows = self.outputs()
+        rows = self.of_both_topics() if self.also else self.outputs()
         seen = collections.Counter(src for *_, src in rows)
         twice = [src for src, n in seen.items() if n > 1]
         if twice:
@@ -150,10 +178,11 @@ class Check:
 
 
 class Job:
-    def __init__(self, program, address, lanes, faults="", breaking=""):
+    def __init__(self, program, address, lanes, faults="", breaking="", arguments=None):
+        if arguments is None:
+            arguments = ["--in", "in", "--out", "out", "--also", "also", "--app", "counter"]
         environment = dict(os.environ, PENSTOCK_FAILPOINTS=faults, PENSTOCK_BREAK=breaking)
-        self.process = subprocess.Popen([program, "--brokers", address, "--in", "in", "--out", "out", "--app", "counter",
-                                         "--commit-interval", f"{INTERVAL_MS}ms", "--lanes", str(lanes)],
+        self.process = subprocess.Popen([program, "--brokers", address, *arguments, "--commit-interval", f"{INTERVAL_MS}ms", "--lanes", str(lanes)],
                                         stderr=subprocess.PIPE, text=True, env=environment)
         self.said = []
         self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
@@ -208,8 +237,9 @@ class Feeder(threading.Thread):
     def __init__(self, address, seed):
         super().__init__(daemon=True)
         self.random, self.stop, self.pause = random.Random(seed), threading.Event(), threading.Lock()
-        self.process = subprocess.Popen(["kcat", "-P", "-b", address, "-t", "in", "-K:", "-X", "linger.ms=1", "-X",
-                                         "topic.partitioner=murmur2_random"], stdin=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(["kcat", "-P", "-b", address, "-t", "in", "-K:", "-E", "-X", "linger.ms=1", "-X",
+                                         "topic.partitioner=murmur2_random", "-X", "enable.idempotence=true", "-X",
+                                         "message.timeout.ms=0"], stdin=subprocess.PIPE, text=True)
 
     def run(self):
         while not self.stop.wait(0.02):
@@ -220,23 +250,46 @@ class Feeder(threading.Thread):
         self.process.wait()
 
 
-def plan(faults, rng):
+def plan(args, rng):
     """Every point with every fault first, then random ones."""
+    faults = args.faults
     points = [(p, a) for p in START + RUN + STOP for a in ACTIONS if possible(p, a)]
     points += [("restart.before", "kill"), ("restart.before", "delay:150")]
+    outside = [] if args.kafka else [("BROKER", "")]
+    if args.proxy:
+        newest = not (args.kafka or "4").startswith(("2.", "3."))
+        outside += [("PROXY", rule) for rule, needs_2 in ON_THE_WAY if newest or not needs_2]
+    points += outside * (1 if faults < 500 else 4)
     rng.shuffle(points)
     for i in range(faults - len(points)):
         if i < 30 or i % 2 == 0:
             more = (("SIGKILL", "SIGSTOP")[i % 3 == 1], "")
+        elif outside and i % 6 == 1:
+            more = rng.choice(outside)
         else:
             more = rng.choice([(p, a) for p in START + RUN for a in ACTIONS if possible(p, a)])
         points.insert(rng.randrange(len(points)), more)
     return points[:faults]
 
 
-def one_fault(args, address, point, action, rng):
+def one_fault(args, broker, proxy, point, action, rng):
     """True when it happened."""
-    lanes = rng.randint(1, 3)
+    address, lanes = broker.address, rng.randint(1, 3)
+    if point == "BROKER":
+        job = Job(args.job, address, lanes)
+        time.sleep(rng.uniform(0.1, 0.6))  # the random moment
+        broker.kill()
+        broker.start()
+        time.sleep(rng.uniform(0.1, 0.8))
+        job.end(rng.choice((signal.SIGKILL, signal.SIGTERM)))
+        return True
+    if point == "PROXY":
+        rule = proxy.rule(f"{action} skip={rng.randint(0, 4) if 'init_producer_id' not in action else 0}")
+        job = Job(args.job, proxy.address, lanes)
+        happened = proxy.wait_met(rule, 10)
+        time.sleep(rng.uniform(0.1, 0.8))  # what it does afterwards counts
+        job.end(rng.choice((signal.SIGKILL, signal.SIGTERM)))
+        return happened
     if point == "SIGKILL":
         job = Job(args.job, address, lanes)
         time.sleep(rng.uniform(0.05, 0.5))  # the random moment
@@ -259,7 +312,7 @@ def one_fault(args, address, point, action, rng):
         faults += ",commit.begin=error@2"
     job = Job(args.job, address, lanes, faults)
     if point in STOP:
-        time.sleep(2 if args.kafka else 0.6)  # it must be running: before, SIGTERM ends it at once
+        time.sleep(2 if args.kafka else 0.6)  # it must be running: before, there is no last epoch
         job.process.send_signal(signal.SIGTERM)
     if action == "kill":
         try:
@@ -318,19 +371,20 @@ def run(args, directory, rng):
     broker = Kafka(args.kafka, directory + "/kafka") if args.kafka else Broker(args.penstock, directory + "/data")
     broker.start()
     address = broker.address
+    proxy = Proxy(args.proxy, address, args.seed % 1000 + 1) if args.proxy else None
     happened, missed = collections.Counter(), collections.Counter()
     try:
-        for topic in ("in", "out"):
+        for topic in ("in", "out", "also"):
             subprocess.run([args.penstock, "topic", "create", topic, "--partitions", str(PARTITIONS), "--brokers", address],
                            check=True, stdout=subprocess.DEVNULL)
-        check = Check(address)
+        check = Check(address, "also")
         feeder = Feeder(address, args.seed)
         feeder.start()
         if args.breaking:
             broken_round(args, address, rng)
         else:
-            for number, (point, action) in enumerate(plan(args.faults, rng), 1):
-                (happened if one_fault(args, address, point, action, rng) else missed)[(point, action)] += 1
+            for number, (point, action) in enumerate(plan(args, rng), 1):
+                (happened if one_fault(args, broker, proxy, point, action, rng) else missed)[(point, action)] += 1
                 if number % 50 == 0:
                     with feeder.pause:
                         print(f"{number} faults, {check.verify(False)} records out", flush=True)
@@ -338,10 +392,13 @@ def run(args, directory, rng):
         feeder.join()
         records = finish(args, address, check, args.breaking)
     finally:
+        if proxy:
+            proxy.close()
         broker.kill()
     total = sum(happened.values())
     points = len({p for p, _ in happened})
-    print(f"{total} faults at {points} points and from outside: {records} records counted once, in order, state equal")
+    print(f"{total} faults at {points} points and from outside: {records} records counted once, in order, state equal,"
+          " in both topics")
     if missed:
         raise Wrong(f"{sum(missed.values())} faults did not happen: {sorted(missed)[:10]}")
 
@@ -352,6 +409,7 @@ def main():
     parser.add_argument("--job", required=True)
     parser.add_argument("--faults", type=int, default=150)
     parser.add_argument("--kafka", help="the version of Apache Kafka to run against, instead of the embedded broker")
+    parser.add_argument("--proxy", default="", help="the proxy of tests/support")
     parser.add_argument("--break", dest="breaking", default="")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     args = parser.parse_args()
