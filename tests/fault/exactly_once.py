@@ -61,7 +61,8 @@ def possible(point, action):
 
 # What the proxy does to a request, and whether the broker must know transaction.version 2: before, one that is delivered
 # twice or long after is not told from one of the next transaction.
-ON_THE_WAY = (("cut-after api=end_txn", False), ("cut-before api=end_txn", False), ("delay-answer api=end_txn ms=50-400", False),
+ON_THE_WAY = (("cut-after api=end_txn", False), ("cut-before api=end_txn", False),
+              ("delay-answer api=end_txn ms=50-400", False),
               ("delay-request api=end_txn ms=50-400", False), ("cut-answer api=end_txn", False),
               ("late api=end_txn ms=1-400", True), ("replay api=end_txn ms=1-300", True),
               ("cut-after api=init_producer_id", False), ("cut-after api=produce", False),
@@ -126,8 +127,8 @@ class Check:
             if first == second and len(rows) == len(others):
                 return rows
             if time.monotonic() > deadline:
-                raise Wrong(f"{len(first - second)} records are in out alone, {len(second - first)} in {self.also} alone, and "
-                            f"of {len(rows)} and {len(others)} some are there twice: an epoch is torn")
+                raise Wrong(f"{len(first - second)} records are in out alone, {len(second - first)} in {self.also} alone, "
+                            f"and of {len(rows)} and {len(others)} some are there twice: an epoch is torn")
             time.sleep(0.1)  # the broker works
 
     def verify(self, complete):
@@ -182,7 +183,8 @@ class Job:
         if arguments is None:
             arguments = ["--in", "in", "--out", "out", "--also", "also", "--app", "counter"]
         environment = dict(os.environ, PENSTOCK_FAILPOINTS=faults, PENSTOCK_BREAK=breaking)
-        self.process = subprocess.Popen([program, "--brokers", address, *arguments, "--commit-interval", f"{INTERVAL_MS}ms", "--lanes", str(lanes)],
+        self.process = subprocess.Popen([program, "--brokers", address, *arguments, "--commit-interval",
+                                         f"{INTERVAL_MS}ms", "--lanes", str(lanes)],
                                         stderr=subprocess.PIPE, text=True, env=environment)
         self.said = []
         self.reader = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)

@@ -5,7 +5,8 @@
     topic_changes.py --penstock build/dev/penstock --job build/dev/eos_count [--only NAME]
 
 Topics are deleted, made anew, grown and cut by others (the command line, kcat) while eos_count runs or is stopped. What it
-says then must name the topic and what is gone, and it must not go on; where nothing is lost, kcat finds every record counted.
+says then must name the topic and what is gone, and it must not go on; where nothing is lost, kcat finds every record
+counted.
 """
 import argparse
 import collections
@@ -40,7 +41,8 @@ class Case:
     def produce(self, count, partition=None):
         lines = "".join(f"key{n % KEYS}:{n}\n" for n in range(self.written, self.written + count))
         where = [] if partition is None else ["-p", str(partition)]
-        subprocess.run(["kcat", "-P", "-b", self.address, "-t", self.source, "-K:", *where], input=lines, text=True, check=True)
+        subprocess.run(["kcat", "-P", "-b", self.address, "-t", self.source, "-K:", *where], input=lines, text=True,
+                       check=True)
         self.written += count
 
     def start(self):
@@ -49,8 +51,8 @@ class Case:
 
     def counted(self):
         """Records that the job has written, as others see them."""
-        out = kcat(self.address, "-C", "-q", "-e", "-t", self.sink, "-o", "beginning", "-X", "isolation.level=read_committed",
-                   "-f", "%h\n")
+        out = kcat(self.address, "-C", "-q", "-e", "-t", self.sink, "-o", "beginning", "-X",
+                   "isolation.level=read_committed", "-f", "%h\n")
         rows = collections.Counter(out.split())
         twice = [row for row, n in rows.items() if n > 1]
         if twice:
