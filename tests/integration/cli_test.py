@@ -215,9 +215,9 @@ class Cli(unittest.TestCase):
         for _ in range(2):
             again = json.loads(self.succeed("dlq", "redrive", "--topic", dead, "--all"))
         self.assertEqual(again, {"redriven": 0, "redriven_before": 3})
-        out = subprocess.run(["kcat", "-C", "-q", "-e", "-b", self.broker.address, "-t", source, "-p", "1", "-o",
-                              "beginning", "-X", "isolation.level=read_committed", "-f", "%k %s %h\n"], capture_output=True, text=True,
-                             check=True, timeout=SECONDS).stdout
+        reading = ["kcat", "-C", "-q", "-e", "-b", self.broker.address, "-t", source, "-p", "1", "-o", "beginning", "-X",
+                   "isolation.level=read_committed", "-f", "%k %s %h\\n"]
+        out = subprocess.run(reading, capture_output=True, text=True, check=True, timeout=SECONDS).stdout
         self.assertEqual(out.splitlines(), [f"k{n} v{n} kind=order,penstock.topic=theirs" for n in (1, 0, 2)])
         self.assertEqual(self.succeed("dlq", "list", "--topic", dead, "--open"), "")
         self.assertTrue(all(json.loads(line)["redriven"]
