@@ -188,17 +188,16 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.read(topic, "--isolation", "read_committed"), "behind it\n")
         self.assertRegex(self.succeed("txn", "fence", name), rf"\A{name}  producer \d+  epoch \d+\n\Z")
 
-    def letter(self, topic: str, value: str, **headers: str) -> None:
-        """A dead letter as a job writes it; what is behind `--` in headers belongs to the record."""
+    def letter(self, dead: str, key_value: str, **headers: str) -> None:
+        """A dead letter as a job writes it, of a KEY:VALUE that had headers of its own."""
         named = [f"penstock.{name}={text}" for name, text in headers.items()] + ["kind=order", "penstock.topic=theirs"]
-        kcat = ["kcat", "-P", "-b", self.broker.address, "-t", topic, "-p", "0", "-K:"]
-        subprocess.run([*kcat, *(x for h in named for x in ("-H", h))], input=value, text=True, check=True, timeout=SECONDS)
+        kcat = ["kcat", "-P", "-b", self.broker.address, "-t", dead, "-p", "0", "-K:"]
+        subprocess.run([*kcat, *(x for h in named for x in ("-H", h))], input=key_value, text=True, check=True, timeout=SECONDS)
 
     @unittest.skipUnless(shutil.which("kcat"), "kcat writes the letters and judges")
     def test_dead_letters_are_redriven_once(self):
         source, dead = self.topic(partitions=2), f"dead-{self._testMethodName}"
         self.succeed("topic", "create", dead)
-        self.succeed("produce", "--topic", source, stdin="kept\n")
         for n in range(3):
             self.letter(dead, f"k{n}:v{n}", operator="parse", step="decode", error=f"bad \"{n}\"", topic=source,
                         partition="1", offset=str(n))
