@@ -151,7 +151,9 @@ class Check:
             if [n for n, _ in counted] != list(range(1, len(counted) + 1)):
                 raise Wrong(f"key {key} was counted {[n for n, _ in counted][:20]} ...")
             if [src for _, src in counted] != of_key[key][: len(counted)]:
-                raise Wrong(f"the outputs of key {key} are not in the order of its input, or one is left out")
+                at = next(i for i, (_, src) in enumerate(counted) if src != of_key[key][i])
+                raise Wrong(f"the outputs of key {key} are not in the order of its input, or one is left out: from count {at} "
+                            f"on they are of {[src for _, src in counted][at:at + 4]}, not {of_key[key][at:at + 4]}")
         if complete:
             missing = [src for src in given if src not in seen]
             if missing:

@@ -192,7 +192,8 @@ class Cli(unittest.TestCase):
         """A dead letter as a job writes it, of a KEY:VALUE that had headers of its own."""
         named = [f"penstock.{name}={text}" for name, text in headers.items()] + ["kind=order", "penstock.topic=theirs"]
         kcat = ["kcat", "-P", "-b", self.broker.address, "-t", dead, "-p", "0", "-K:"]
-        subprocess.run([*kcat, *(x for h in named for x in ("-H", h))], input=key_value, text=True, check=True, timeout=SECONDS)
+        subprocess.run([*kcat, *(x for h in named for x in ("-H", h))], input=key_value, text=True, check=True,
+                       timeout=SECONDS)
 
     @unittest.skipUnless(shutil.which("kcat"), "kcat writes the letters and judges")
     def test_dead_letters_are_redriven_once(self):
