@@ -301,6 +301,7 @@ std::optional<std::string> fake_cluster::serve(const seen_request& r) {
     case api_key::add_partitions_to_txn:
     case api_key::add_offsets_to_txn:
     case api_key::end_txn:
+    case api_key::describe_transactions:
     case api_key::txn_offset_commit: return transactions.answer(r);
     case api_key::init_producer_id: {
       if (r.as<wire::init_producer_id_request>().transactional_id) return transactions.answer(r);

@@ -4,6 +4,7 @@
 #include "client/fake_cluster.h"
 #include "wire/messages/add_offsets_to_txn.h"
 #include "wire/messages/add_partitions_to_txn.h"
+#include "wire/messages/describe_transactions.h"
 #include "wire/messages/init_producer_id.h"
 #include "wire/messages/txn_offset_commit.h"
 
@@ -50,6 +51,7 @@ std::string fake_transactions::answer(const seen_request& r) {
     case api_key::add_partitions_to_txn: return add_partitions(r);
     case api_key::add_offsets_to_txn: return add_offsets(r);
     case api_key::end_txn: return end(r);
+    case api_key::describe_transactions: return describe(r);
     default: return commit_offsets(r);
   }
 }
@@ -171,6 +173,23 @@ std::string fake_transactions::commit_offsets(const seen_request& r) {
       out.partitions.push_back({p.partition_index, code(verdict)});
       if (verdict == error_code::none)
         t.offsets[ask.group_id][{topic.name, p.partition_index}] = p.committed_offset;
+    }
+  }
+  return encoded(a, r.header.version);
+}
+
+std::string fake_transactions::describe(const seen_request& r) {
+  wire::describe_transactions_response a;
+  for (const auto& id : r.as<wire::describe_transactions_request>().transactional_ids) {
+    auto& out = a.transaction_states.emplace_back();
+    out.transactional_id = id;
+    const auto it = known_.find(id);
+    if (it == known_.end()) {
+      out.error_code = code(error_code::transactional_id_not_found);
+    } else {
+      out.transaction_state = busy(it->second)                     ? "PrepareCommit"
+                              : it->second.state == state::ongoing ? "Ongoing"
+                                                                   : "CompleteCommit";
     }
   }
   return encoded(a, r.header.version);

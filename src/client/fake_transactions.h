@@ -78,6 +78,7 @@ class fake_transactions {
   std::string add_offsets(const seen_request& r);
   std::string end(const seen_request& r);
   std::string commit_offsets(const seen_request& r);
+  std::string describe(const seen_request& r);
   wire::error_code end_once(transaction& t, const wire::end_txn_request& ask, bool bumps);
   wire::error_code may_add(const std::string& id, std::int64_t producer, std::int16_t epoch);
   void prepare(transaction& t, bool commit, bool bumps);

@@ -8,6 +8,7 @@
 #include "client/sender.h"
 #include "client/transaction_errors.h"
 #include "client/transactions.h"
+#include "wire/messages/describe_transactions.h"
 
 namespace penstock::client {
 namespace {
@@ -20,6 +21,9 @@ constexpr std::int16_t first_end_of_2 = 5;
 constexpr std::int16_t last_init = 5;            // 6 brings two-phase commit (KIP-939)
 constexpr std::int16_t first_init_of_epoch = 3;  // KIP-360, Kafka 2.5
 constexpr std::int16_t last_add_of_clients = 3;  // later ones are for brokers
+// How long a broker waits before it tries again what came too early: there is nothing to gain by waiting
+// longer.
+constexpr std::chrono::milliseconds patience_for_markers{20};
 
 }  // namespace
 
@@ -271,6 +275,39 @@ void transactions::end_answered(result<wire::end_txn_response> response) {
     return finish(kafka::transaction_outcome::aborted);
   }
   fatal(coordinator_error(code, name()));
+}
+
+// EndTxn is answered before the end is written to the partitions. A batch of the next transaction that comes
+// meanwhile is not refused: the broker lays it aside for 20 ms, which is ten times as long as the end takes.
+// So whoever goes on at once asks first. (Offsets would be refused, and come again soon.)
+void transactions::await_markers() {
+  marking_ = true;
+  marked_at_latest_ = cluster_.now() + patience_for_markers;
+  markers_.short_wait.reset();
+  ask_for_markers();
+}
+
+void transactions::ask_for_markers() {
+  wire::describe_transactions_request ask;
+  ask.transactional_ids.push_back(settings_.transactional_id);
+  coordinator_.call<wire::describe_transactions_response>(
+      std::move(ask), {}, [this, number = number_](result<wire::describe_transactions_response> response) {
+        if (!marking_ || number != number_) return;
+        // Whatever else it says, the requests that follow will say it too.
+        const bool preparing = response && response->transaction_states.size() == 1 &&
+                               response->transaction_states[0].error_code == 0 &&
+                               response->transaction_states[0].transaction_state.starts_with("Prepare");
+        if (!preparing || cluster_.now() >= marked_at_latest_) return markers_written();
+        markers_.timer.arm(markers_.short_wait.next(cluster_.random()), [this, number] {
+          if (marking_ && number == number_) ask_for_markers();
+        });
+      });
+}
+
+void transactions::markers_written() {
+  marking_ = false;
+  kick();
+  pump_offsets();
 }
 
 }  // namespace penstock::client

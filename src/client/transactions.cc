@@ -28,7 +28,8 @@ transactions::transactions(cluster& c, sender& s, accumulator& a, const kafka::p
       coordinator_(c, coordinated::transaction, settings.transactional_id),
       control_(c.loop(), settings.connection),
       registration_(c.loop(), settings.connection),
-      offsets_call_(c.loop(), settings.connection) {
+      offsets_call_(c.loop(), settings.connection),
+      markers_(c.loop(), settings.connection) {
   refuse(misuse("init_transactions comes before the first record"));
 }
 
@@ -140,7 +141,7 @@ bool transactions::is_running() const noexcept {
 }
 
 bool transactions::may_send() const noexcept {
-  return is_running() && !initializing_ && !resumed_ && identity_.id >= 0;
+  return is_running() && !initializing_ && !resumed_ && !marking_ && identity_.id >= 0;
 }
 
 const error* transactions::doom() const noexcept {
@@ -230,13 +231,16 @@ void transactions::finish(kafka::transaction_outcome outcome) {
   last_ = outcome;
   // Whoever resumes a transaction may find that it is ended, and ask again; so its epoch is left alone.
   const bool keep_epoch = std::exchange(resumed_, false);
+  const bool marked = touched_;
   deciding_ = touched_ = false;
   send_below_ = 0;
   error_.reset();
   wanted_.clear();
   auto waiting = std::exchange(enders_, {});
+  marking_ = false;
   if (std::exchange(next_begun_, false)) {
     activate();
+    if (marked && implicit()) await_markers();
     last_ = outcome;
     if (next_failure_) doom_with(*std::exchange(next_failure_, std::nullopt));
   } else {

@@ -141,6 +141,9 @@ class transactions {
   void send_end();
   void end_answered(result<wire::end_txn_response> response);
   void note_version();
+  void await_markers();
+  void ask_for_markers();
+  void markers_written();
 
   // transaction_offsets.cc
   void pump_offsets();
@@ -177,11 +180,13 @@ class transactions {
   bool raise_epoch_ = false;          ///< something of this epoch may still reach a broker
   bool initializing_ = false;         ///< InitProducerId is on its way
   bool next_begun_ = false;           ///< begin() was called while this one commits
+  bool marking_ = false;              ///< the end before may not be written to its partitions yet
   std::optional<error> next_failure_;
   bool unclaimed_ = false;  ///< the caller of commit or abort was told that time is up, and did not ask again
 
   callers initializers_, enders_;
-  persistent control_, registration_, offsets_call_;
+  persistent control_, registration_, offsets_call_, markers_;
+  io::instant marked_at_latest_{};
   std::vector<partition_queue*> wanted_;  ///< to be registered
   std::deque<std::shared_ptr<offsets_commit>> offsets_;
 };

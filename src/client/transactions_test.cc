@@ -5,6 +5,7 @@
 
 #include "client/fetcher.h"
 #include "client/transaction_test_support.h"
+#include "wire/messages/describe_transactions.h"
 #include "wire/record_cursor.h"
 
 namespace penstock::client {
@@ -323,6 +324,29 @@ TEST_P(a_transaction, takes_records_while_the_one_before_is_committed) {
   EXPECT_EQ(t.status().last, transaction_outcome::committed);
   EXPECT_TRUE(first);
   EXPECT_EQ(visible(), strings{"a"});
+  ASSERT_TRUE(t.commit());
+  EXPECT_EQ(visible(), (strings{"a", "b"}));
+}
+
+// Kafka would lay a batch that comes too early aside for 20 ms.
+TEST_P(a_transaction, waits_until_the_end_before_is_written) {
+  if (!implicit()) return;
+  auto& t = start();
+  ASSERT_TRUE(t.begin());
+  ASSERT_TRUE(t.send("a"));
+  int asked = 0;
+  kafka.script(3, api_key::describe_transactions, [&](const seen_request& r) {
+    ++asked;
+    EXPECT_EQ(kafka.values("t", 0).size(), 1u);
+    wire::describe_transactions_response a;
+    a.transaction_states.emplace_back().transaction_state = "PrepareCommit";
+    return reaction::with(a, r.header.version);
+  });
+  t.control().commit(io::instant::max(), [](const result<>&) {});
+  ASSERT_TRUE(t.begin());
+  ASSERT_TRUE(t.send("b"));
+  ASSERT_TRUE(run_until(loop, [&] { return kafka.values("t", 0).size() == 2; }));
+  EXPECT_GE(asked, 1);  // three times, unless the machine is so slow that 20 ms are over before
   ASSERT_TRUE(t.commit());
   EXPECT_EQ(visible(), (strings{"a", "b"}));
 }
