@@ -271,7 +271,7 @@ void cluster::close_idle(std::int32_t broker, client::channel channel) {
   if (n == nullptr || n->connecting || !n->waiting.empty() || !n->wishes.empty()) return;
   if (n->connection && n->connection->in_flight() > 0) return;
   close(*n, {errc::cancelled, "the connection is not needed any more"});
-  nodes_.erase(n->key);
+  nodes_.erase(nodes_.find({broker, channel}));
 }
 
 const connection_metrics& cluster::measured() {
