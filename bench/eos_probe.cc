@@ -100,10 +100,10 @@ void pace(const char* brokers, const std::string& topic, std::size_t rate, doubl
   measured.print(static_cast<long long>(sent), static_cast<long long>(sent) * 100);
 }
 
-/// A consumer of what is committed in all partitions of a topic.
-kafka::consumer committed_of(const char* brokers, const std::string& topic, std::int64_t from) {
-  auto consumer = get(kafka::consumer::create(
-      {.bootstrap_servers = brokers, .isolation_level = kafka::isolation_level::read_committed}));
+/// A consumer of all partitions of a topic.
+kafka::consumer consumer_of(const char* brokers, const std::string& topic, std::int64_t from,
+                            kafka::isolation_level isolation = kafka::isolation_level::read_committed) {
+  auto consumer = get(kafka::consumer::create({.bootstrap_servers = brokers, .isolation_level = isolation}));
   std::vector<kafka::start_position> starts;
   for (const auto& tp : get(consumer.partitions_of(topic))) starts.push_back({tp, from});
   get(consumer.assign(std::move(starts)));
@@ -111,9 +111,11 @@ kafka::consumer committed_of(const char* brokers, const std::string& topic, std:
 }
 
 void sum(const char* brokers, const std::string& topic) {
-  auto consumer = committed_of(brokers, topic, kafka::earliest_offset);
+  auto consumer = consumer_of(brokers, topic, kafka::earliest_offset);
   const auto partitions = consumer.assignment();
-  const auto ends = get(consumer.end_offsets(partitions));
+  // The ends of the logs: what is committed may become visible a little later.
+  auto all = consumer_of(brokers, topic, kafka::earliest_offset, kafka::isolation_level::read_uncommitted);
+  const auto ends = get(all.end_offsets(partitions));
   long long records = 0, total = 0;
   const double began = peers::now();
   const auto at_end = [&] {
@@ -144,7 +146,7 @@ std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch
 void latency(const char* brokers, const std::string& in, const std::string& out, std::size_t rate,
              double seconds) {
   constexpr double warm_up = 2;
-  auto consumer = committed_of(brokers, out, kafka::latest_offset);
+  auto consumer = consumer_of(brokers, out, kafka::latest_offset);
   get(consumer.poll(500ms));  // it has found its place
   auto producer = get(kafka::producer::create({.bootstrap_servers = brokers, .linger = 0ms}));
   get(producer.partitions_of(in));
@@ -180,7 +182,7 @@ void latency(const char* brokers, const std::string& in, const std::string& out,
 }
 
 void watch(const char* brokers, const std::string& topic, std::string_view mark) {
-  auto consumer = committed_of(brokers, topic, kafka::latest_offset);
+  auto consumer = consumer_of(brokers, topic, kafka::latest_offset);
   get(consumer.poll(500ms));
   std::printf("watching\n");
   std::fflush(stdout);
