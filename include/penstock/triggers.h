@@ -18,6 +18,7 @@
 // (Without a state the parameter is a `no_trigger_state&`.)
 #pragma once
 
+#include <penstock/detail/few.h>
 #include <penstock/watermarks.h>
 #include <penstock/windows.h>
 
@@ -50,20 +51,23 @@ class trigger_context {
     time_domain domain;
     friend bool operator==(const alarm&, const alarm&) = default;
   };
-  trigger_context(std::vector<alarm>& alarms, std::int64_t watermark, std::int64_t processing_time) noexcept
+  trigger_context(detail::few<alarm>& alarms, std::int64_t watermark, std::int64_t processing_time) noexcept
       : alarms_(alarms), watermark_(watermark), processing_time_(processing_time) {}
   std::int64_t watermark() const noexcept { return watermark_; }
   std::int64_t processing_time() const noexcept { return processing_time_; }
   void set_event_timer(std::int64_t at) { set({at, time_domain::event}); }
   void set_processing_timer(std::int64_t at) { set({at, time_domain::processing}); }
-  void delete_event_timer(std::int64_t at) { std::erase(alarms_, alarm{at, time_domain::event}); }
-  void delete_processing_timer(std::int64_t at) { std::erase(alarms_, alarm{at, time_domain::processing}); }
+  void delete_event_timer(std::int64_t at) { drop({at, time_domain::event}); }
+  void delete_processing_timer(std::int64_t at) { drop({at, time_domain::processing}); }
 
  private:
   void set(alarm a) {
     if (std::find(alarms_.begin(), alarms_.end(), a) == alarms_.end()) alarms_.push_back(a);
   }
-  std::vector<alarm>& alarms_;
+  void drop(const alarm& gone) {
+    erase_if(alarms_, [&](const alarm& a) { return a == gone; });
+  }
+  detail::few<alarm>& alarms_;
   std::int64_t watermark_;
   std::int64_t processing_time_;
 };

@@ -15,43 +15,61 @@ std::string shared_prefix(const std::string& name) { return "shared/" + name + "
 }  // namespace
 
 void row_index::insert(std::uint64_t hash, row_id row) {
-  if (size_ + 1 > slots_.size() / 8 * 5) {
-    const std::vector<slot> old = std::move(slots_);
-    slots_.assign(std::max<std::size_t>(16, old.size() * 2), slot{0, no_row});
-    mask_ = slots_.size() - 1;
-    shift_ = 32 - std::countr_zero(slots_.size());
-    for (const slot& s : old) {
-      if (s.row != no_row) put(s);
-    }
-  }
-  put({static_cast<std::uint32_t>(hash >> 32), row});
-  ++size_;
+  if (parts_.size() == 1 && parts_[0].size >= most_in_one) make_many();
+  part& p = part_of(hash);
+  if (p.size >= p.limit)
+    p.resize(std::max<std::size_t>(16, p.slots.size() * 2), 63 - part_shift_,
+             static_cast<std::size_t>(&p - parts_.data()));
+  p.put({static_cast<std::uint32_t>(hash >> 32), row});
 }
 
-void row_index::put(slot s) noexcept {
-  std::size_t i = s.hash >> shift_;
-  while (slots_[i].row != no_row) i = (i + 1) & mask_;
-  slots_[i] = s;
+void row_index::make_many() {
+  const std::vector<part> before = std::move(parts_);
+  parts_ = std::vector<part>(std::size_t{1} << part_bits);
+  part_shift_ = 63 - part_bits;
+  for (const slot& s : before[0].slots) {
+    if (s.row != no_row) insert(std::uint64_t{s.hash} << 32, s.row);
+  }
+}
+
+void row_index::part::resize(std::size_t room, int bits_before, std::size_t number) {
+  const std::vector<slot> old = std::move(slots);
+  slots.assign(room, slot{0, no_row});
+  mask = room - 1;
+  shift = std::max(0, 32 - bits_before - std::countr_zero(room));
+  // Parts that are filled alike must not all be full at the same time.
+  limit = room / 8 * 5 - (bits_before == 0 ? 0 : mix_hash(number, room) % (room / 8));
+  size = 0;
+  for (const slot& s : old) {
+    if (s.row != no_row) put(s);
+  }
+}
+
+void row_index::part::put(slot s) noexcept {
+  std::size_t i = home(s.hash);
+  while (slots[i].row != no_row) i = (i + 1) & mask;
+  slots[i] = s;
+  ++size;
 }
 
 void row_index::erase(std::uint64_t hash, row_id row) {
-  std::size_t gap = static_cast<std::uint32_t>(hash >> 32) >> shift_;
-  while (slots_[gap].row != row) gap = (gap + 1) & mask_;
-  --size_;
-  for (std::size_t i = (gap + 1) & mask_; slots_[i].row != no_row; i = (i + 1) & mask_) {
-    const std::size_t home = slots_[i].hash >> shift_;
-    if (((i - home) & mask_) < ((i - gap) & mask_)) continue;
-    slots_[gap] = slots_[i];
+  part& p = part_of(hash);
+  std::size_t gap = p.home(static_cast<std::uint32_t>(hash >> 32));
+  while (p.slots[gap].row != row) gap = (gap + 1) & p.mask;
+  --p.size;
+  for (std::size_t i = (gap + 1) & p.mask; p.slots[i].row != no_row; i = (i + 1) & p.mask) {
+    if (((i - p.home(p.slots[i].hash)) & p.mask) < ((i - gap) & p.mask)) continue;
+    p.slots[gap] = p.slots[i];
     gap = i;
   }
-  slots_[gap].row = no_row;
+  p.slots[gap].row = no_row;
 }
 
 row_id state_rows::take_row() {
   ++used_;
-  if (!free_.empty()) {
-    const row_id row = free_.back();
-    free_.pop_back();
+  if (free_ != none_free) {
+    const row_id row = free_;
+    free_ = std::exchange(holders_[row], 0) & ~is_free;
     return row;
   }
   const row_id row = rows_++;
@@ -67,7 +85,8 @@ void state_rows::forget(row_id row) {
     flags_[row] = 0;
   }
   free_row(row);
-  free_.push_back(row);
+  holders_[row] = is_free | free_;
+  free_ = row;
   --used_;
 }
 
@@ -169,6 +188,18 @@ bool state_rows::load_columns(row_id row, std::string_view& in) {
   return true;
 }
 
+bool state_rows::inspect(std::string_view key, std::string_view column, std::string& out) {
+  const auto at = std::find(names_.begin(), names_.end(), column);
+  if (at == names_.end()) return false;
+  const row_id row = row_of(key);
+  if (row == no_row) return true;
+  state_column& c = *columns_[static_cast<std::size_t>(at - names_.begin())];
+  if (std::find(expiring_.begin(), expiring_.end(), &c) != expiring_.end()) c.expire(row);
+  c.save(row, out);
+  drop_if_unused(row);
+  return true;
+}
+
 void check_broadcasting(const state_rows& rows, const std::string& name) {
   if (!rows.broadcasting())
     throw std::logic_error("the broadcast state '" + name + "' is written outside of process_broadcast");
@@ -179,7 +210,7 @@ void state_rows::sweep() {
   for (row_id i = 0; i < swept_at_once; ++i) {
     if (swept_ >= rows_) swept_ = 0;
     const row_id row = swept_++;
-    if (holders_[row] == 0) continue;  // free
+    if ((holders_[row] & is_free) != 0) continue;
     for (state_column* c : expiring_) c->expire(row);
     if (holders_[row] == 0) forget(row);
   }

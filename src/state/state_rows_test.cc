@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <penstock/detail/few.h>
 #include <penstock/detail/state_columns.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <random>
 #include <set>
@@ -34,6 +37,67 @@ TEST(timer_set, behaves_as_a_set_in_order_of_time) {
       }
     }
     ASSERT_EQ(timers.size(), model.size());
+  }
+}
+
+TEST(timer_set, takes_times_far_apart_in_order) {
+  std::mt19937_64 random(4);
+  timer_set timers;
+  std::set<std::pair<std::int64_t, row_id>> model;
+  std::int64_t now = -3'000'000;
+  for (int i = 0; i < 60'000; ++i) {
+    // Mostly a little ahead, now and then long ahead, or behind what has been reached.
+    const std::int64_t reach = random() % 8 == 0 ? 5'000'000 : 3000;
+    const std::int64_t at =
+        now + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(reach)) - 20;
+    const auto row = static_cast<row_id>(random() % 50);
+    EXPECT_EQ(timers.add(at, row), model.emplace(at, row).second);
+    if (random() % 4 == 0) {
+      EXPECT_EQ(timers.remove(at, row), model.erase({at, row}) == 1);
+    }
+    if (i % 16 != 0) continue;
+    now += static_cast<std::int64_t>(random() % (random() % 100 == 0 ? 3'000'000 : 500));
+    for (timer_id taken{}; timers.take(now, taken);) {
+      ASSERT_FALSE(model.empty());
+      ASSERT_EQ(*model.begin(), std::pair(taken.at, taken.row));
+      model.erase(model.begin());
+    }
+    ASSERT_TRUE(model.empty() || model.begin()->first > now);
+    ASSERT_LE(timers.next(), model.empty() ? max_watermark : model.begin()->first);
+    ASSERT_GT(timers.next(), now - 3'100'000);
+  }
+  for (const std::int64_t at : {min_watermark, max_watermark - 1, max_watermark}) timers.add(at, 1);
+  timer_id taken{};
+  ASSERT_TRUE(timers.take(max_watermark, taken));
+  EXPECT_EQ(taken.at, min_watermark);
+}
+
+TEST(row_timers, come_once_however_often_they_are_moved) {
+  std::mt19937_64 random(8);
+  row_timers timers;
+  std::vector<std::int64_t> armed(40, row_timers::none);
+  const auto armed_of = [&](row_id row) -> std::int64_t& { return armed[row]; };
+  std::int64_t now = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const auto row = static_cast<row_id>(random() % armed.size());
+    const bool none = random() % 8 == 0;
+    timers.arm(row, armed[row], none ? row_timers::none : now + static_cast<std::int64_t>(random() % 5000),
+               armed_of);
+    if (i % 64 != 0) continue;
+    now += static_cast<std::int64_t>(random() % 500);
+    std::int64_t last = 0;
+    for (;;) {
+      const auto due = std::min_element(armed.begin(), armed.end());
+      const std::int64_t first = *due;
+      timer_id taken{};
+      ASSERT_EQ(timers.take(now, taken, armed_of), first <= now);
+      if (first > now) break;
+      ASSERT_EQ(taken.at, first);
+      ASSERT_EQ(taken.row, due - armed.begin());
+      ASSERT_GE(taken.at, last);
+      ASSERT_EQ(armed[taken.row], row_timers::none);
+      last = taken.at;
+    }
   }
 }
 
@@ -258,6 +322,111 @@ TEST(kept_columns, have_their_numbers_for_ever) {
   ASSERT_NE(c->get(), nullptr);
   EXPECT_EQ(*c->get(), 30);
   rows.done();
+
+/// So large that a table has many parts soon.
+struct large {
+  std::int64_t number = 0;
+  std::array<char, 500> filling{};
+};
+
+TEST(state_rows, are_found_when_there_are_many) {
+  keyed_rows<std::int64_t> rows;
+  auto& numbers =
+      rows.add_column("n", std::make_unique<value_column<std::int64_t>>(rows, state_options{}), false);
+  const auto with = [&](std::int64_t key, auto work) {
+    rows.select(key, key_traits<std::int64_t>::hash(key));
+    work();
+    rows.done();
+  };
+  constexpr std::int64_t many = 300'000;
+  for (std::int64_t i = 0; i < many; ++i) with(i, [&] { numbers.set(i * 7); });
+  for (std::int64_t i = 0; i < many; i += 3) with(i, [&] { numbers.clear(); });
+  ASSERT_EQ(rows.size(), static_cast<std::size_t>(many / 3 * 2));
+  for (std::int64_t i = many; i < many + 1000; ++i) with(i, [&] { numbers.set(i * 7); });  // free rows again
+  for (std::int64_t i = 0; i < many + 1000; ++i) {
+    with(i, [&] {
+      const std::int64_t* n = numbers.get();
+      ASSERT_EQ(n != nullptr, i >= many || i % 3 != 0) << i;
+      if (n != nullptr) {
+        ASSERT_EQ(*n, i * 7);
+      }
+    });
+  }
+}
+
+TEST(flat_table, keeps_all_entries_when_it_is_cut_into_parts) {
+  std::mt19937_64 random(10);
+  flat_table<std::int64_t, large> table;
+  std::map<std::int64_t, std::int64_t> model;
+  const auto hash = [](std::int64_t key) { return key_traits<std::int64_t>::hash(key); };
+  for (std::int64_t i = 0; i < 60'000; ++i) {
+    const std::int64_t key = i / 2 * static_cast<std::int64_t>(1 + random() % 2);
+    table.prefetch(hash(key));
+    table.at(hash(key), key, [] { return large{}; }).number = i;
+    model[key] = i;
+    if (i == 40'000) table.note_changes();
+    if (i % 3 != 0) continue;
+    const auto gone = static_cast<std::int64_t>(random() % 60'000);
+    ASSERT_EQ(table.erase(hash(gone), gone), model.erase(gone) == 1);
+  }
+  ASSERT_EQ(table.size(), model.size());
+  std::size_t seen = 0, changed = 0;
+  table.for_each([&](std::int64_t key, const large& value) {
+    ++seen;
+    ASSERT_EQ(model.at(key), value.number);
+  });
+  EXPECT_EQ(seen, model.size());
+  for (const auto& [key, number] : model) ASSERT_EQ(table.find(hash(key), key)->number, number);
+  table.take_changes([&](std::int64_t key, const large& value) {
+    ++changed;
+    ASSERT_GT(value.number, 40'000) << key;
+  });
+  EXPECT_EQ(changed, static_cast<std::size_t>(std::count_if(
+                         model.begin(), model.end(), [](const auto& e) { return e.second > 40'000; })));
+  table.clear();
+  EXPECT_EQ(table.size(), 0u);
+  EXPECT_EQ(table.find(hash(1), 1), nullptr);
+}
+
+TEST(partition_hash, is_the_same_for_numbers_as_for_their_bytes) {
+  std::mt19937_64 random(13);
+  std::string scratch;
+  for (int i = 0; i < 1000; ++i) {
+    const auto n = static_cast<std::int64_t>(random());
+    std::string text;
+    key_traits<std::int64_t>::append(n, text);
+    EXPECT_EQ(hash_for_partition(n, scratch), partition_hash(text));
+    const auto m = static_cast<std::int16_t>(n);
+    text.clear();
+    key_traits<std::int16_t>::append(m, text);
+    EXPECT_EQ(hash_for_partition(m, scratch), partition_hash(text));
+  }
+}
+
+TEST(few, behaves_as_a_vector) {
+  std::mt19937_64 random(12);
+  few<std::string> some;
+  std::vector<std::string> model;
+  for (int i = 0; i < 5'000; ++i) {
+    const std::size_t at = random() % (model.size() + 1);
+    if (random() % 2 == 0 && model.size() < 12) {
+      some.insert(some.begin() + at, "a text that is too long to be kept in place " + std::to_string(i));
+      model.insert(model.begin() + static_cast<std::ptrdiff_t>(at),
+                   "a text that is too long to be kept in place " + std::to_string(i));
+    } else if (at < model.size()) {
+      some.erase(some.begin() + at);
+      model.erase(model.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    if (i % 100 == 0) {
+      few<std::string> other(std::move(some));
+      EXPECT_TRUE(some.empty());
+      some = std::move(other);
+    }
+    ASSERT_TRUE(std::equal(some.begin(), some.end(), model.begin(), model.end()));
+  }
+  erase_if(some, [](const std::string& s) { return s.back() % 2 == 0; });
+  std::erase_if(model, [](const std::string& s) { return s.back() % 2 == 0; });
+  EXPECT_TRUE(std::equal(some.begin(), some.end(), model.begin(), model.end()));
 }
 
 TEST(flat_table, behaves_as_a_map_when_entries_go) {

@@ -2,15 +2,15 @@
 #include <penstock/detail/timer_set.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace penstock::detail {
 namespace {
-std::uint64_t hash_of(const timer_id& t) noexcept { return key_traits<timer_id>::hash(t); }
+std::uint64_t hash_of(const timer_key& t) noexcept { return key_traits<timer_key>::hash(t); }
+timer_key key_of(const timer_id& t) noexcept { return {t.at, t.row}; }
 }  // namespace
 
 bool timer_set::add(std::int64_t at, row_id row) {
-  const timer_id id{at, row};
+  const timer_key id{at, row};
   bool fresh = false;
   mark& m = marks_.at(hash_of(id), id, [&] {
     fresh = true;
@@ -19,46 +19,40 @@ bool timer_set::add(std::int64_t at, row_id row) {
   if (!fresh && m == mark::set) return false;
   m = mark::set;
   ++live_;
-  if (noting_) note(at, row);
-  if (fresh) {
-    heap_.push_back(id);
-    std::push_heap(heap_.begin(), heap_.end(), later);
+  if (noting_) {
+    by_row_.reach(row);
+    by_row_[row].push_back(at);
   }
+  if (fresh) queue_.add(at, row);
   return true;
 }
 
 bool timer_set::remove(std::int64_t at, row_id row) {
-  const timer_id id{at, row};
+  const timer_key id{at, row};
   mark* const m = marks_.find(hash_of(id), id);
   if (m == nullptr || *m == mark::removed) return false;
   *m = mark::removed;
   --live_;
   if (noting_) forget(at, row);
   // Those that wait for their time to be forgotten must not pile up: a session that is always renewed.
-  if (heap_.size() > 64 && live_ < heap_.size() / 4) drop_removed();
+  if (queue_.size() > 64 && live_ < queue_.size() / 4) {
+    queue_.retain([&](const timer_id& t) {
+      const timer_key known = key_of(t);
+      if (*marks_.find(hash_of(known), known) == mark::set) return true;
+      marks_.erase(hash_of(known), known);
+      return false;
+    });
+  }
   return true;
 }
 
-void timer_set::drop_removed() {
-  std::erase_if(heap_, [&](const timer_id& id) {
-    if (*marks_.find(hash_of(id), id) == mark::set) return false;
-    marks_.erase(hash_of(id), id);
-    return true;
-  });
-  std::make_heap(heap_.begin(), heap_.end(), later);
-}
-
-std::int64_t timer_set::next() const noexcept {
-  return live_ == 0 ? std::numeric_limits<std::int64_t>::max() : heap_.front().at;
-}
-
 bool timer_set::take(std::int64_t limit, timer_id& into) {
-  while (live_ != 0 && heap_.front().at <= limit) {
-    into = heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    heap_.pop_back();
-    const bool set = *marks_.find(hash_of(into), into) == mark::set;
-    marks_.erase(hash_of(into), into);
+  constexpr std::size_t distance = 4;
+  while (live_ != 0 && queue_.take(limit, into)) {
+    if (const row_id row = queue_.ahead(distance); row != no_row) marks_.prefetch(hash_of({into.at, row}));
+    const timer_key known = key_of(into);
+    const bool set = *marks_.find(hash_of(known), known) == mark::set;
+    marks_.erase(hash_of(known), known);
     if (!set) continue;
     --live_;
     if (noting_) forget(into.at, into.row);
@@ -69,12 +63,7 @@ bool timer_set::take(std::int64_t limit, timer_id& into) {
 
 const std::vector<std::int64_t>& timer_set::of(row_id row) const noexcept {
   static const std::vector<std::int64_t> none;
-  return row < by_row_.size() ? by_row_[row] : none;
-}
-
-void timer_set::note(std::int64_t at, row_id row) {
-  if (row >= by_row_.size()) by_row_.resize(std::size_t{row} + 1);
-  by_row_[row].push_back(at);
+  return by_row_.reaches(row) ? by_row_[row] : none;
 }
 
 void timer_set::forget(std::int64_t at, row_id row) {

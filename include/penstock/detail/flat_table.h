@@ -3,6 +3,7 @@
 
 #include <penstock/key.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -11,15 +12,18 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace penstock::detail {
 
 /// A hash table with open addressing, for the keyed state of one operator on one lane. Made for the loop that
 /// looks up a block of keys: hash all, `prefetch` all, then `at` each. Memory is kept when entries go.
 ///
-/// Layout: one tag byte a slot (0: free, else 0x80 | six bits of the hash, and 0x40 once it was changed,
-/// where that is noted) beside an array of slots; linear probing from the upper bits of the hash; at most
-/// five eighths full. The order of for_each follows the hashes: the same insertions give the same order.
+/// Layout: a part is one tag byte a slot (0: free, else 0x80 | six bits of the hash, and 0x40 once it was
+/// changed, where that is noted) beside an array of slots; linear probing; at most five eighths full. A table
+/// is one part until that has `most_slots`; from then on parts split in two instead of growing, and the upper
+/// bits of the hash lead through a directory to the part: no insertion moves more than one part's entries.
+/// The order of for_each follows the hashes: the same insertions give the same order.
 template <typename K, typename V>
 class flat_table {
  public:
@@ -33,34 +37,36 @@ class flat_table {
   flat_table& operator=(const flat_table&) = delete;
   ~flat_table() {
     clear();
-    release();
+    for_each_part([](part& p) { release(p); });
   }
 
   std::size_t size() const noexcept { return size_; }
 
   void prefetch(std::uint64_t hash) const noexcept {
-    if (capacity_ == 0) return;
-    const std::size_t i = hash >> shift_;
-    __builtin_prefetch(tags_ + i, 1);
-    __builtin_prefetch(slots_ + i, 1);
+    const part& p = part_of(hash);
+    const std::size_t i = p.home(hash);
+    __builtin_prefetch(p.tags + i, 1);
+    __builtin_prefetch(p.slots + i, 1);
   }
 
   /// The value of `key`, made with `make()` if it is not there.
   template <typename Key, typename Make>
-  V& at(std::uint64_t hash, Key&& key, Make&& make) {
-    if (size_ >= limit_) [[unlikely]]
-      grow();
-    const std::uint8_t tag = tag_of(hash);
-    for (std::size_t i = hash >> shift_;; i = (i + 1) & (capacity_ - 1)) {
-      if ((tags_[i] & ~changed) == tag && slots_[i].key == key) {
-        if (noting_) tags_[i] = tag | changed;
-        return slots_[i].value;
+  [[gnu::always_inline]] V& at(std::uint64_t hash, Key&& key, Make&& make) {
+    part* p = &part_of(hash);
+    if (p->size >= p->limit) [[unlikely]]
+      p = &grow(*p, hash);
+    const std::uint8_t tag = p->tag_of(hash);
+    for (std::size_t i = p->home(hash);; i = p->next(i)) {
+      if ((p->tags[i] & ~changed) == tag && p->slots[i].key == key) {
+        if (noting_) p->tags[i] = tag | changed;
+        return p->slots[i].value;
       }
-      if (tags_[i] == 0) {
-        ::new (static_cast<void*>(slots_ + i)) slot{K(std::forward<Key>(key)), make()};
-        tags_[i] = noting_ ? tag | changed : tag;
+      if (p->tags[i] == 0) {
+        ::new (static_cast<void*>(p->slots + i)) slot{K(std::forward<Key>(key)), make()};
+        p->tags[i] = noting_ ? tag | changed : tag;
+        ++p->size;
         ++size_;
-        return slots_[i].value;
+        return p->slots[i].value;
       }
     }
   }
@@ -68,25 +74,33 @@ class flat_table {
   /// The value of `key`, or null.
   template <typename Key>
   V* find(std::uint64_t hash, const Key& key) noexcept {
-    const std::size_t i = index_of(hash, key);
-    return i == nowhere ? nullptr : &slots_[i].value;
+    part& p = part_of(hash);
+    const std::size_t i = p.index_of(hash, key);
+    return i == nowhere ? nullptr : &p.slots[i].value;
+  }
+
+  template <typename Key>
+  const V* find(std::uint64_t hash, const Key& key) const noexcept {
+    return const_cast<flat_table*>(this)->find(hash, key);
   }
 
   /// True when it was there. Those behind it move up, so that no gap breaks a search.
   template <typename Key>
   bool erase(std::uint64_t hash, const Key& key) {
-    std::size_t gap = index_of(hash, key);
+    part& p = part_of(hash);
+    std::size_t gap = p.index_of(hash, key);
     if (gap == nowhere) return false;
-    slots_[gap].~slot();
-    tags_[gap] = 0;
+    p.slots[gap].~slot();
+    p.tags[gap] = 0;
+    --p.size;
     --size_;
-    for (std::size_t i = next(gap); tags_[i] != 0; i = next(i)) {
-      const std::size_t home = key_traits<K>::hash(slots_[i].key) >> shift_;
-      if (((i - home) & (capacity_ - 1)) < ((i - gap) & (capacity_ - 1))) continue;  // sits well
-      ::new (static_cast<void*>(slots_ + gap)) slot(std::move(slots_[i]));
-      slots_[i].~slot();
-      tags_[gap] = tags_[i];
-      tags_[i] = 0;
+    for (std::size_t i = p.next(gap); p.tags[i] != 0; i = p.next(i)) {
+      const std::size_t home = p.home(key_traits<K>::hash(p.slots[i].key));
+      if (((i - home) & p.mask) < ((i - gap) & p.mask)) continue;  // sits well
+      ::new (static_cast<void*>(p.slots + gap)) slot(std::move(p.slots[i]));
+      p.slots[i].~slot();
+      p.tags[gap] = p.tags[i];
+      p.tags[i] = 0;
       gap = i;
     }
     return true;
@@ -94,9 +108,7 @@ class flat_table {
 
   template <typename F>
   void for_each(F&& f) {
-    for (std::size_t i = 0; i < capacity_; ++i) {
-      if (tags_[i] != 0) f(slots_[i].key, slots_[i].value);
-    }
+    for_each_slot([&](part& p, std::size_t i) { f(p.slots[i].key, p.slots[i].value); });
   }
 
   /// From now on `at` notes what it gives out as changed.
@@ -104,90 +116,162 @@ class flat_table {
   /// f(key, value) for all that changed since the last call.
   template <typename F>
   void take_changes(F&& f) {
-    for (std::size_t i = 0; i < capacity_; i += 8) {
-      std::uint64_t tags;  // the capacity is 16 at least
-      std::memcpy(&tags, tags_ + i, 8);
-      if ((tags & 0x4040404040404040) == 0) continue;
-      for (std::size_t j = i; j < i + 8; ++j) {
-        if ((tags_[j] & changed) == 0) continue;
-        tags_[j] &= static_cast<std::uint8_t>(~changed);
-        f(std::as_const(slots_[j].key), slots_[j].value);
+    for_each_part([&](part& p) {
+      if (p.slots == nullptr) return;
+      for (std::size_t i = 0; i <= p.mask; i += 8) {
+        std::uint64_t tags;  // a part has 16 slots at least
+        std::memcpy(&tags, p.tags + i, 8);
+        if ((tags & 0x4040404040404040) == 0) continue;
+        for (std::size_t j = i; j < i + 8; ++j) {
+          if ((p.tags[j] & changed) == 0) continue;
+          p.tags[j] &= static_cast<std::uint8_t>(~changed);
+          f(std::as_const(p.slots[j].key), p.slots[j].value);
+        }
       }
-    }
+    });
   }
   void forget_changes() noexcept {
-    for (std::size_t i = 0; i < capacity_; ++i) tags_[i] &= static_cast<std::uint8_t>(~changed);
+    for_each_slot([](part& p, std::size_t i) { p.tags[i] &= static_cast<std::uint8_t>(~changed); });
   }
 
   void clear() noexcept {
     if (size_ == 0) return;
-    if constexpr (!std::is_trivially_destructible_v<slot>) {
-      for_each_slot([](slot& s) { s.~slot(); });
-    }
-    std::memset(tags_, 0, capacity_);
+    if constexpr (!std::is_trivially_destructible_v<slot>)
+      for_each_slot([](part& p, std::size_t i) { p.slots[i].~slot(); });
+    for_each_part([](part& p) {
+      if (p.slots != nullptr) std::memset(p.tags, 0, p.mask + 1);
+      p.size = 0;
+    });
     size_ = 0;
   }
 
  private:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
   static constexpr std::uint8_t changed = 0x40;
-  std::size_t next(std::size_t i) const noexcept { return (i + 1) & (capacity_ - 1); }
-  template <typename Key>
-  std::size_t index_of(std::uint64_t hash, const Key& key) const noexcept {
-    if (size_ == 0) return nowhere;
-    const std::uint8_t tag = tag_of(hash);
-    for (std::size_t i = hash >> shift_; tags_[i] != 0; i = next(i)) {
-      if ((tags_[i] & ~changed) == tag && slots_[i].key == key) return i;
+  static constexpr std::size_t most_bytes = std::size_t{4} << 20;  // of a part's slots
+  static constexpr std::size_t most_slots =
+      std::bit_floor(std::max(most_bytes / sizeof(slot), most_bytes >> 12));
+  static constexpr int most_directory_bits = 20;
+  static inline std::uint8_t no_tags[1] = {0};
+
+  struct part {
+    slot* slots = nullptr;
+    std::uint8_t* tags = no_tags;
+    std::size_t mask = 0;  // number of slots - 1
+    std::size_t size = 0;
+    std::size_t limit = 0;  // when it has so many, it grows
+    int shift = 63;
+    int depth = 0;  // of its hashes, so many upper bits are the same
+
+    std::size_t next(std::size_t i) const noexcept { return (i + 1) & mask; }
+    std::size_t home(std::uint64_t hash) const noexcept { return (hash >> shift) & mask; }
+    std::uint8_t tag_of(std::uint64_t hash) const noexcept {
+      return static_cast<std::uint8_t>(0x80 | ((hash >> (shift - 6)) & 0x3f));
     }
-    return nowhere;
+    template <typename Key>
+    std::size_t index_of(std::uint64_t hash, const Key& key) const noexcept {
+      const std::uint8_t tag = tag_of(hash);
+      for (std::size_t i = home(hash); tags[i] != 0; i = next(i)) {
+        if ((tags[i] & ~changed) == tag && slots[i].key == key) return i;
+      }
+      return nowhere;
+    }
+    /// Gives it room; what it had is its owner's.
+    void allocate(std::size_t capacity) {
+      slots = std::allocator<slot>().allocate(capacity);
+      tags = std::allocator<std::uint8_t>().allocate(capacity);
+      std::memset(tags, 0, capacity);
+      mask = capacity - 1;
+      size = 0;
+      shift = 64 - depth - std::countr_zero(capacity);
+      limit = capacity / 8 * 5;
+    }
+    void put(std::uint64_t hash, slot& from, std::uint8_t mark) {
+      std::size_t i = home(hash);
+      while (tags[i] != 0) i = next(i);
+      ::new (static_cast<void*>(slots + i)) slot(std::move(from));
+      tags[i] = static_cast<std::uint8_t>(tag_of(hash) | mark);
+      ++size;
+      from.~slot();
+    }
+  };
+
+  part& part_of(std::uint64_t hash) const noexcept { return *directory_[(hash >> 1) >> directory_shift_]; }
+  int directory_bits() const noexcept { return 63 - directory_shift_; }
+  static void release(part& p) noexcept {
+    if (p.slots == nullptr) return;
+    std::allocator<slot>().deallocate(p.slots, p.mask + 1);
+    std::allocator<std::uint8_t>().deallocate(p.tags, p.mask + 1);
   }
-  std::uint8_t tag_of(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint8_t>(0x80 | ((hash >> (shift_ - 6)) & 0x3f));
+  template <typename F>
+  void for_each_part(F&& f) {
+    const std::size_t n = std::size_t{1} << directory_bits();
+    for (std::size_t i = 0; i < n;) {
+      part& p = *directory_[i];
+      i += n >> p.depth;  // a part stands there once for each value of the bits that it does not share
+      f(p);
+    }
   }
   template <typename F>
   void for_each_slot(F&& f) {
-    for (std::size_t i = 0; i < capacity_; ++i) {
-      if (tags_[i] != 0) f(slots_[i]);
-    }
-  }
-  void release() noexcept {
-    if (capacity_ == 0) return;
-    std::allocator<slot>().deallocate(slots_, capacity_);
-    std::allocator<std::uint8_t>().deallocate(tags_, capacity_);
-  }
-  void grow() {
-    slot* old_slots = slots_;
-    std::uint8_t* old_tags = tags_;
-    const std::size_t old_capacity = capacity_;
-    const std::size_t wanted = old_capacity == 0 ? 16 : old_capacity * 2;
-    slots_ = std::allocator<slot>().allocate(wanted);
-    tags_ = std::allocator<std::uint8_t>().allocate(wanted);
-    std::memset(tags_, 0, wanted);
-    capacity_ = wanted;
-    shift_ = 64 - std::countr_zero(wanted);
-    limit_ = wanted / 8 * 5;
-    for (std::size_t j = 0; j < old_capacity; ++j) {
-      if (old_tags[j] == 0) continue;
-      const std::uint64_t hash = key_traits<K>::hash(old_slots[j].key);
-      std::size_t i = hash >> shift_;
-      while (tags_[i] != 0) i = (i + 1) & (capacity_ - 1);
-      ::new (static_cast<void*>(slots_ + i)) slot(std::move(old_slots[j]));
-      tags_[i] = static_cast<std::uint8_t>(tag_of(hash) | (old_tags[j] & changed));
-      old_slots[j].~slot();
-    }
-    if (old_capacity != 0) {
-      std::allocator<slot>().deallocate(old_slots, old_capacity);
-      std::allocator<std::uint8_t>().deallocate(old_tags, old_capacity);
-    }
+    for_each_part([&](part& p) {
+      for (std::size_t i = 0; i <= p.mask; ++i) {
+        if (p.tags[i] != 0) f(p, i);
+      }
+    });
   }
 
-  slot* slots_ = nullptr;
-  std::uint8_t* tags_ = nullptr;
-  std::size_t capacity_ = 0;  // a power of two, or 0
-  std::size_t size_ = 0;
-  std::size_t limit_ = 0;
-  int shift_ = 0;
+  /// Makes room in a part; the one that has it for `hash`.
+  [[gnu::noinline]] part& grow(part& p, std::uint64_t hash) {
+    part old = p;
+    const std::size_t slots = old.slots == nullptr ? 0 : old.mask + 1;
+    part* upper = nullptr;
+    if (slots >= most_slots && old.depth < most_directory_bits) {
+      upper = &split(p, hash);
+    } else {
+      p.allocate(std::max<std::size_t>(16, slots * 2));
+    }
+    for (std::size_t i = 0; i < slots; ++i) {
+      if (old.tags[i] == 0) continue;
+      const std::uint64_t h = key_traits<K>::hash(old.slots[i].key);
+      part& to = upper != nullptr && ((h >> (63 - old.depth)) & 1) != 0 ? *upper : p;
+      to.put(h, old.slots[i], old.tags[i] & changed);
+    }
+    release(old);
+    return part_of(hash);
+  }
+  /// Leaves `p` the lower half of its hashes; the part for the others. Both are empty.
+  part& split(part& p, std::uint64_t hash) {
+    if (p.depth == directory_bits()) {
+      std::vector<part*> twice(std::size_t{2} << p.depth);
+      for (std::size_t i = 0; i < twice.size(); ++i) twice[i] = directory_[i / 2];
+      many_.swap(twice);
+      directory_ = many_.data();
+      --directory_shift_;
+    }
+    part& upper = *more_.emplace_back(std::make_unique<part>());
+    const std::size_t n = std::size_t{1} << directory_bits();
+    upper.depth = ++p.depth;
+    const std::size_t half = n >> p.depth;
+    const std::size_t at = ((hash >> 1) >> directory_shift_) & ~(2 * half - 1);
+    for (std::size_t i = at + half; i < at + 2 * half; ++i) directory_[i] = &upper;
+    for (part* half_of_it : {&p, &upper}) {
+      half_of_it->allocate(most_slots);
+      // Keys that are counted up fill all parts alike: they must not all be full at the same time.
+      half_of_it->limit -=
+          mix_hash(at, static_cast<std::uint64_t>(p.depth) + (half_of_it == &upper)) % (most_slots / 8);
+    }
+    return upper;
+  }
+
+  part first_;
+  part* only_[1] = {&first_};
+  part** directory_ = only_;
+  int directory_shift_ = 63;
   bool noting_ = false;
+  std::size_t size_ = 0;
+  std::vector<part*> many_;                  // the directory, once there are several parts
+  std::vector<std::unique_ptr<part>> more_;  // all but the first
 };
 
 }  // namespace penstock::detail

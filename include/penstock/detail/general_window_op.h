@@ -6,6 +6,7 @@
 #include <penstock/aggregate.h>
 #include <penstock/detail/op.h>
 #include <penstock/detail/state_rows.h>
+#include <penstock/detail/window_outlets.h>
 #include <penstock/triggers.h>
 
 #include <algorithm>
@@ -105,11 +106,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
   }
 
   void connect(std::uint32_t outlet, op& consumer) override {
-    if (outlet == 0) {
-      results_.connect(consumer);
-    } else {
-      late_.connect(consumer);
-    }
+    outlets_.connect(outlet, consumer);
     add_downstream(consumer);
   }
 
@@ -122,6 +119,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
     }
     now_ = services_->processing_time();
     for (std::size_t i = 0; i < n && !stopped_; ++i) {
+      if (i + look_ahead < n) prefetch_row(rows_.likely(hashes[i + look_ahead]));
       const std::int64_t ts = rule_.time == time_domain::event ? records.timestamps[i] : now_;
       if (ts == no_timestamp && rule_.what != window_rule<T>::kind::global) {
         services_->fail(
@@ -172,10 +170,10 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
     bool filled = false;  // since it was opened or purged
     typename Body::contents contents{};
     trigger_state_t<Trigger> state{};
-    std::vector<trigger_context::alarm> alarms{};
+    few<trigger_context::alarm> alarms{};
   };
   struct cell {
-    std::vector<open_window> windows;  // of one key, by start
+    few<open_window> windows;  // of one key, by start
     // For what this row is in the timer sets: never later than the windows need. A window that grows leaves
     // it alone, so a session costs a timer a gap and not one a record.
     std::int64_t armed[2] = {max_watermark, max_watermark};
@@ -237,6 +235,13 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
            1;
   }
 
+  static constexpr std::size_t look_ahead = 8;
+  void prefetch_row(row_id row) {
+    if (row == no_row) return;
+    rows_.prefetch_row(row);
+    prefetch_all(cells_[row]);
+  }
+
   std::int64_t expiry(const time_window& w) const { return saturating_add(w.last(), rule_.lateness); }
   std::int64_t time_now() const { return rule_.time == time_domain::event ? watermark_ : min_watermark; }
 
@@ -262,7 +267,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
     }
   }
 
-  std::vector<open_window>& mine() {
+  few<open_window>& mine() {
     const row_id row = rows_.need();
     cells_.reach(row);
     return cells_[row].windows;
@@ -275,8 +280,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
     if (at != all.end() && at->span == w) return *at;
     return *open(all, at, w);
   }
-  auto open(std::vector<open_window>& all, typename std::vector<open_window>::iterator at,
-            const time_window& w) {
+  auto open(few<open_window>& all, open_window* at, const time_window& w) {
     if (all.empty()) rows_.hold(rows_.current());
     ++live_epochs_[epoch_];
     return all.insert(at, open_window{w, epoch_, max_watermark, min_watermark});
@@ -351,10 +355,7 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
               ? (w.last_ts == no_timestamp ? time_window{0, 0} : time_window{w.first_ts, w.last_ts + 1})
               : w.span;
       const std::int64_t ts = rule_.what == kind::global ? w.last_ts : w.span.last();
-      body_.fire(rows_.key(), shown, w.contents, [&](out value) {
-        results_.add(std::move(value), ts);
-        ++emitted_;
-      });
+      body_.fire(rows_.key(), shown, w.contents, [&](out value) { outlets_.emit(std::move(value), ts); });
     }
     if (r == trigger_result::purge || r == trigger_result::fire_and_purge) {
       w.contents = {};
@@ -366,15 +367,17 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
 
   void is_late(const T& record, std::int64_t ts) {
     op_counters::add(counters_.late, 1);
-    if (late_.connected() && saturating_add(ts, rule_.lateness) <= watermark_) late_.add(record, ts);
+    if (outlets_.late.connected() && saturating_add(ts, rule_.lateness) <= watermark_)
+      outlets_.late.add(record, ts);
   }
 
-  void run_alarms(timer_set& timers, time_domain domain, std::int64_t limit) {
+  void run_alarms(row_timers& timers, time_domain domain, std::int64_t limit) {
     timer_id due{};
     const bool ending = limit == max_watermark;
-    while (!stopped_ && timers.take(limit, due)) {
+    while (!stopped_ && timers.take(limit, due, armed_of(domain))) {
+      prefetch_row(timers.ahead(2 * look_ahead));
+      if (const row_id soon = timers.ahead(look_ahead); soon != no_row) rows_.prefetch_index_of(soon);
       rows_.select_row(due.row);
-      cells_[due.row].armed[static_cast<int>(domain)] = max_watermark;
       try {
         ring(cells_[due.row].windows, domain, due.at);
       } catch (...) {
@@ -384,13 +387,13 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
       // The end comes once: a trigger that sets its next timer of processing time would never let it end.
       if (ending && domain == time_domain::processing) {
         for (open_window& w : cells_[due.row].windows)
-          std::erase_if(w.alarms, [](const auto& a) { return a.domain == time_domain::processing; });
+          erase_if(w.alarms, [](const auto& a) { return a.domain == time_domain::processing; });
       }
       settle();
     }
   }
   /// Calls the trigger for each timer up to `until`, in the order of time.
-  void ring(std::vector<open_window>& all, time_domain domain, std::int64_t until) {
+  void ring(few<open_window>& all, time_domain domain, std::int64_t until) {
     for (open_window& w : all) {
       for (;;) {
         auto next = w.alarms.end();
@@ -411,10 +414,10 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
       }
     }
   }
-  void close_expired(std::vector<open_window>& all, std::int64_t until) {
+  void close_expired(few<open_window>& all, std::int64_t until) {
     if (rule_.what == kind::global) return;
     const bool had = !all.empty();
-    std::erase_if(all, [&](const open_window& w) {
+    erase_if(all, [&](const open_window& w) {
       if (expiry(w.span) > until) return false;
       forget_epoch(w.first_epoch);
       return true;
@@ -422,10 +425,10 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
     if (had && all.empty()) rows_.let_go(rows_.current());
   }
   /// A global window that is as good as new goes: its key may never come again.
-  void forget_idle(std::vector<open_window>& all) {
+  void forget_idle(few<open_window>& all) {
     if constexpr (requires(const open_window& w) { trigger_.idle(w.state); }) {
       if (rule_.what != kind::global || all.empty()) return;
-      const open_window& w = all.front();
+      const open_window& w = *all.begin();
       if (w.filled || !w.alarms.empty() || !trigger_.idle(w.state)) return;
       forget_epoch(w.first_epoch);
       all.clear();
@@ -460,21 +463,20 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
         at = std::min(at, expiry(w.span));
       }
     }
-    arm(event_, row, c.armed[0], wanted[0]);
-    arm(processing_, row, c.armed[1], wanted[1]);
+    arm(event_, row, time_domain::event, wanted[0]);
+    arm(processing_, row, time_domain::processing, wanted[1]);
   }
-  static void arm(timer_set& timers, row_id row, std::int64_t& armed, std::int64_t wanted) {
-    if (wanted >= armed && wanted != max_watermark) return;
-    if (wanted == armed) return;
-    if (armed != max_watermark) timers.remove(armed, row);
-    armed = wanted;
-    if (wanted != max_watermark) timers.add(wanted, row);
+  void arm(row_timers& timers, row_id row, time_domain domain, std::int64_t wanted) {
+    std::int64_t& armed = cells_[row].armed[static_cast<int>(domain)];
+    if (wanted < armed || wanted == max_watermark) timers.arm(row, armed, wanted, armed_of(domain));
+  }
+  auto armed_of(time_domain domain) {
+    return
+        [this, domain](row_id row) -> std::int64_t& { return cells_[row].armed[static_cast<int>(domain)]; };
   }
 
   void finish_batch() {
-    results_.flush();
-    late_.flush();
-    op_counters::add(counters_.out, std::exchange(emitted_, 0));
+    outlets_.flush(counters_);
     if (const std::int64_t next = processing_.next(); next != asked_)
       services_->wake_at(*this, asked_ = next);
   }
@@ -484,16 +486,14 @@ class general_window_op final : public op, public input<keyed_batch<K, T>>, priv
   Trigger trigger_;
   keyed_rows<K> rows_;
   paged<cell> cells_;
-  timer_set event_, processing_;
+  row_timers event_, processing_;
   std::map<std::uint64_t, std::size_t> live_epochs_;  // windows by the epoch that they began in
   std::int64_t watermark_ = min_watermark;
   std::int64_t now_ = 0;
   std::int64_t asked_ = max_watermark;
-  std::uint64_t emitted_ = 0;
   bool stopped_ = false;
   kept_watermark kept_watermark_;
-  output<batch<out>> results_;
-  output<batch<T>> late_;
+  window_outlets<out, T> outlets_;
 };
 
 }  // namespace penstock::detail

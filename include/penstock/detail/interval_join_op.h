@@ -73,9 +73,10 @@ class interval_join_op final : public joint_op, private durable_state {
   void on_watermark(watermark w) override {
     watermark_ = std::max(watermark_, w.timestamp);
     timer_id due{};
-    while (!stopped_ && timers_.take(before_watermark(), due)) {
+    while (!stopped_ && timers_.take(before_watermark(), due, armed_of())) {
+      prefetch_row(timers_.ahead(2 * look_ahead));
+      prefetch_sides(timers_.ahead(look_ahead));
       rows_.select_row(due.row);
-      cells_[due.row].armed = max_watermark;
       rows_.touch(due.row);
       sweep(cells_[due.row]);
       rearm();
@@ -154,10 +155,29 @@ class interval_join_op final : public joint_op, private durable_state {
   }
   void restored() override { watermark_ = kept_watermark_.restored(); }
 
+  static constexpr std::size_t look_ahead = 6;
+  void prefetch_row(row_id row) {
+    if (row == no_row) return;
+    rows_.prefetch_row(row);
+    prefetch_all(cells_[row]);
+  }
+  void prefetch_sides(row_id row) {
+    if (row == no_row) return;
+    __builtin_prefetch(cells_[row].left.data(), 1);
+    __builtin_prefetch(cells_[row].right.data(), 1);
+  }
+
   template <typename Records, typename Late, typename Take>
   void each(Records& records, Late& late, Take take_one) {
     const std::size_t n = records.size();
+    std::uint64_t hashes[batch_capacity];
+    for (std::size_t i = 0; i < n; ++i) {
+      hashes[i] = key_traits<K>::hash(records.keys[i]);
+      rows_.prefetch(hashes[i]);
+    }
     for (std::size_t i = 0; i < n && !stopped_; ++i) {
+      if (i + 2 * look_ahead < n) prefetch_row(rows_.likely(hashes[i + 2 * look_ahead]));
+      if (i + look_ahead < n) prefetch_sides(rows_.likely(hashes[i + look_ahead]));
       const std::int64_t ts = records.timestamps[i];
       if (ts == no_timestamp) {
         services_->fail(
@@ -170,7 +190,7 @@ class interval_join_op final : public joint_op, private durable_state {
         if (late.connected()) late.add(records.values[i], ts);
         continue;
       }
-      rows_.select(records.keys[i], key_traits<K>::hash(records.keys[i]));
+      rows_.select(records.keys[i], hashes[i]);
       const row_id row = rows_.need();
       cells_.reach(row);
       rows_.hold(row);  // for the length of this work
@@ -218,8 +238,10 @@ class interval_join_op final : public joint_op, private durable_state {
     if (!c.left.empty()) wanted = std::min(wanted, saturating_add(c.left.front().ts, upper_ + grace_));
     if (!c.right.empty()) wanted = std::min(wanted, saturating_add(c.right.front().ts, grace_ - lower_));
     if (wanted >= c.armed) return;
-    if (c.armed != max_watermark) timers_.remove(c.armed, row);
-    timers_.add(c.armed = wanted, row);
+    timers_.arm(row, c.armed, wanted, armed_of());
+  }
+  auto armed_of() {
+    return [this](row_id row) -> std::int64_t& { return cells_[row].armed; };
   }
 
   void sweep(cell& c) {
@@ -286,7 +308,7 @@ class interval_join_op final : public joint_op, private durable_state {
   Joiner joiner_;
   keyed_rows<K> rows_;
   paged<cell> cells_;
-  timer_set timers_;
+  row_timers timers_;
   std::int64_t watermark_ = min_watermark;
   std::uint64_t first_epoch_ = 0;
   std::uint64_t emitted_ = 0;

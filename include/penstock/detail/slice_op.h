@@ -4,6 +4,7 @@
 #include <penstock/aggregate.h>
 #include <penstock/detail/flat_table.h>
 #include <penstock/detail/op.h>
+#include <penstock/detail/window_outlets.h>
 #include <penstock/windows.h>
 
 #include <algorithm>
@@ -50,11 +51,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
   }
 
   void connect(std::uint32_t outlet, op& consumer) override {
-    if (outlet == 0) {
-      results_.connect(consumer);
-    } else {
-      late_.connect(consumer);
-    }
+    outlets_.connect(outlet, consumer);
     add_downstream(consumer);
   }
 
@@ -182,7 +179,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
     }
     if (newest_window_is_late(first)) {
       op_counters::add(counters_.late, 1);
-      if (late_.connected() && first <= watermark_) late_.add(records.values[at], first);
+      if (outlets_.late.connected() && first <= watermark_) outlets_.late.add(records.values[at], first);
       return at + 1;
     }
     slice& into = slice_at(first);
@@ -326,9 +323,8 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
 
   void emit(std::int64_t start, const K& key, const accumulator& a) {
     try {
-      results_.add(result_type{key, start, saturating_add(start, shape_.size), aggregator_.result(a)},
-                   shape_.last(start));
-      ++emitted_;
+      outlets_.emit({key, start, saturating_add(start, shape_.size), aggregator_.result(a)},
+                    shape_.last(start));
     } catch (...) {
       record_failed("aggregate", {});
     }
@@ -379,11 +375,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
     next_start_ = first_start_after(saturating_add(slices_.begin()->first, -shape_.size));
   }
 
-  void finish_batch() {
-    results_.flush();
-    late_.flush();
-    op_counters::add(counters_.out, std::exchange(emitted_, 0));
-  }
+  void finish_batch() { outlets_.flush(counters_); }
 
   window_shape shape_;
   std::int64_t length_;
@@ -396,12 +388,10 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
   table back_;
   std::vector<std::unique_ptr<slice>> pool_;
   slice* recent_ = nullptr;
-  std::uint64_t emitted_ = 0;
   bool noting_ = false;
   pending_rows gone_;
   kept_watermark kept_watermark_;
-  output<batch<result_type>> results_;
-  output<batch<T>> late_;
+  window_outlets<result_type, T> outlets_;
 };
 
 }  // namespace penstock::detail

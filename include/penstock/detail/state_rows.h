@@ -3,6 +3,7 @@
 // column over the rows.
 #pragma once
 
+#include <penstock/detail/paged.h>
 #include <penstock/detail/state_log.h>
 #include <penstock/detail/timer_set.h>
 #include <penstock/key.h>
@@ -14,35 +15,23 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace penstock::detail {
 
-/// Grows page by page: nothing is moved, so no step takes long, and references stay.
-template <typename T>
-class paged {
- public:
-  T& operator[](row_id i) noexcept { return pages_[i / page][i % page]; }
-  const T& operator[](row_id i) const noexcept { return pages_[i / page][i % page]; }
-  void reach(row_id i) {
-    while (pages_.size() * page <= i) pages_.push_back(std::make_unique<T[]>(page));
-  }
-
- private:
-  static constexpr std::size_t page = 1024;
-  std::vector<std::unique_ptr<T[]>> pages_;
-};
-
-/// Finds a row by the hash of its key. Eight bytes a slot; growing needs no key.
+/// Finds a row by the hash of its key. Eight bytes a slot; growing needs no key. From some size on it is many
+/// tables, each of which grows by itself, so that no step takes long.
 class row_index {
  public:
   template <typename Equal>
   row_id find(std::uint64_t hash, Equal equal) const {
-    if (size_ == 0) return no_row;
+    const part& p = part_of(hash);
+    if (p.size == 0) return no_row;
     const auto h = static_cast<std::uint32_t>(hash >> 32);
-    for (std::size_t i = h >> shift_;; i = (i + 1) & mask_) {
-      const slot s = slots_[i];
+    for (std::size_t i = p.home(h);; i = (i + 1) & p.mask) {
+      const slot s = p.slots[i];
       if (s.row == no_row) return no_row;
       if (s.hash == h && equal(s.row)) return s.row;
     }
@@ -50,7 +39,8 @@ class row_index {
   void insert(std::uint64_t hash, row_id row);
   void erase(std::uint64_t hash, row_id row);
   void prefetch(std::uint64_t hash) const noexcept {
-    if (size_ != 0) __builtin_prefetch(&slots_[static_cast<std::uint32_t>(hash >> 32) >> shift_]);
+    const part& p = part_of(hash);
+    if (p.size != 0) __builtin_prefetch(&p.slots[p.home(static_cast<std::uint32_t>(hash >> 32))]);
   }
 
  private:
@@ -58,11 +48,23 @@ class row_index {
     std::uint32_t hash;
     row_id row;
   };
-  void put(slot s) noexcept;
-  std::vector<slot> slots_;
-  std::size_t mask_ = 0;
-  std::size_t size_ = 0;
-  int shift_ = 31;
+  struct part {
+    std::vector<slot> slots{};
+    std::size_t mask = 0;
+    std::size_t size = 0;
+    std::size_t limit = 0;
+    int shift = 31;
+    std::size_t home(std::uint32_t hash) const noexcept { return (hash >> shift) & mask; }
+    void resize(std::size_t slots, int bits_before, std::size_t number);
+    void put(slot s) noexcept;
+  };
+  static constexpr int part_bits = 8;
+  static constexpr std::size_t most_in_one = std::size_t{1} << 16;
+  const part& part_of(std::uint64_t hash) const noexcept { return parts_[(hash >> 1) >> part_shift_]; }
+  part& part_of(std::uint64_t hash) noexcept { return parts_[(hash >> 1) >> part_shift_]; }
+  void make_many();
+  std::vector<part> parts_ = std::vector<part>(1);
+  int part_shift_ = 63;
 };
 
 /// Takes the entries of a map that changed: which row, the entry's key and value.
@@ -177,7 +179,10 @@ class state_rows {
   }
   /// What is wrong with the states that were declared, or nothing.
   const std::string& problem() const noexcept { return problem_; }
-  std::vector<std::string> column_names() const { return names_; }
+  const std::vector<std::string>& column_names() const noexcept { return names_; }
+  /// For tests: what a column has for a key, both as they would be saved; empty where there is nothing, or
+  /// nothing any more. False: there is no column of this name.
+  bool inspect(std::string_view key, std::string_view column, std::string& out);
 
   /// Lets some rows forget what has expired: a little of it after each batch.
   void sweep();
@@ -216,9 +221,11 @@ class state_rows {
   virtual void row_gone(row_id row) = 0;
 
   static constexpr std::int64_t no_stamp = min_watermark;
+  virtual row_id row_of(std::string_view saved_key) const = 0;
   virtual row_id make_row() = 0;
   virtual void free_row(row_id row) = 0;
   row_id take_row();
+  void prefetch_holders(row_id row) const noexcept { __builtin_prefetch(&holders_[row], 1); }
   void drop_if_unused(row_id row) {
     if (holders_[row] == 0) forget(row);
   }
@@ -247,8 +254,12 @@ class state_rows {
   std::vector<std::size_t> kept_columns_;    // by number: which column; none_here: gone
   std::vector<std::uint64_t> kept_numbers_;  // by column
   std::string problem_;
+  // How many hold a row; of a free one the free one before it. So that many rows may go at once without a
+  // list that has to grow.
+  static constexpr std::uint32_t is_free = 0x8000'0000;
+  static constexpr row_id none_free = is_free - 1;
   paged<std::uint32_t> holders_;
-  std::vector<row_id> free_;
+  row_id free_ = none_free;
   row_id rows_ = 0;  // made so far, free ones too
   row_id swept_ = 0;
   std::size_t used_ = 0;
@@ -284,6 +295,17 @@ class keyed_rows final : public state_rows {
     current_ = no_row;
   }
   void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+  /// The row that a key of this hash has, nearly always: so that what belongs to it can be prefetched.
+  row_id likely(std::uint64_t hash) const {
+    return index_.find(hash, [](row_id) { return true; });
+  }
+  void prefetch_row(row_id row) const noexcept {
+    __builtin_prefetch(&keys_[row], 1);
+    prefetch_holders(row);
+  }
+  void prefetch_index_of(row_id row) const noexcept {
+    if (keys_[row]) index_.prefetch(key_traits<K>::hash(*keys_[row]));
+  }
 
   /// Writes the rows that changed; more(row, out) appends what the operator has beside the columns.
   template <typename More>
@@ -319,6 +341,12 @@ class keyed_rows final : public state_rows {
   const K& key_of(row_id row) const noexcept { return *keys_[row]; }
 
  private:
+  row_id row_of(std::string_view saved_key) const override {
+    check_kept<K>();
+    K key{};
+    if (!decode_all(saved_key, key)) return no_row;
+    return index_.find(key_traits<K>::hash(key), [&](row_id r) { return *keys_[r] == key; });
+  }
   row_id make_row() override {
     const row_id row = take_row();
     keys_.reach(row);

@@ -4,6 +4,7 @@
 #include <penstock/aggregate.h>
 #include <penstock/detail/flat_table.h>
 #include <penstock/detail/op.h>
+#include <penstock/detail/window_outlets.h>
 #include <penstock/windows.h>
 
 #include <algorithm>
@@ -37,11 +38,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
   }
 
   void connect(std::uint32_t outlet, op& consumer) override {
-    if (outlet == 0) {
-      results_.connect(consumer);
-    } else {
-      late_.connect(consumer);
-    }
+    outlets_.connect(outlet, consumer);
     add_downstream(consumer);
   }
 
@@ -190,8 +187,8 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     });
     if (taken) return;
     op_counters::add(counters_.late, 1);
-    if (late_.connected() && saturating_add(ts, shape_.lateness) <= watermark_)
-      late_.add(records.values[i], ts);
+    if (outlets_.late.connected() && saturating_add(ts, shape_.lateness) <= watermark_)
+      outlets_.late.add(records.values[i], ts);
   }
 
   pane& pane_at(std::int64_t start) {
@@ -267,9 +264,8 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
 
   void emit(const pane& p, const K& key, const accumulator& a) {
     try {
-      results_.add(result_type{key, p.start, saturating_add(p.start, shape_.size), aggregator_.result(a)},
-                   shape_.last(p.start));
-      ++emitted_;
+      outlets_.emit({key, p.start, saturating_add(p.start, shape_.size), aggregator_.result(a)},
+                    shape_.last(p.start));
     } catch (...) {
       record_failed("aggregate", {});
     }
@@ -286,11 +282,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     return panes_.erase(at);
   }
 
-  void finish_batch() {
-    results_.flush();
-    late_.flush();
-    op_counters::add(counters_.out, std::exchange(emitted_, 0));
-  }
+  void finish_batch() { outlets_.flush(counters_); }
 
   window_shape shape_;
   A aggregator_;
@@ -302,12 +294,10 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
   std::array<pane*, near_panes> near_{};                 // by number of slides: finds a pane without the map
   std::array<placed, block> placed_;
   std::size_t placed_count_ = 0;
-  std::uint64_t emitted_ = 0;
   bool noting_ = false;
   pending_rows gone_;
   kept_watermark kept_watermark_;
-  output<batch<result_type>> results_;
-  output<batch<T>> late_;
+  window_outlets<result_type, T> outlets_;
 };
 
 }  // namespace penstock::detail
