@@ -76,6 +76,22 @@ template <typename A, typename T>
 concept mergeable = requires(const A& a, accumulator_t<A, T>& into, const accumulator_t<A, T>& from) {
   a.merge(into, from);
 };
+/// The sentences about an aggregator, and about a function that reduces.
+template <typename A, typename T>
+consteval bool must_aggregate() {
+  constexpr bool aggregates_it = aggregator<A, T>;
+  static_assert(
+      aggregates_it,
+      "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
+      "const T&), result(const accumulator&); see <penstock/aggregate.h>");
+  return aggregates_it;
+}
+template <typename F, typename T>
+consteval bool must_reduce() {
+  constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
+  static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
+  return reduces;
+}
 template <typename A, typename T>
 using aggregate_t =
     std::decay_t<decltype(std::declval<const A&>().result(std::declval<const accumulator_t<A, T>&>()))>;

@@ -266,10 +266,7 @@ struct temporal_join_function {
       : versions(state, "versions"), waiting(state, "waiting"), f(std::move(user)) {}
   void process_first(const A& a, auto& ctx) {
     const std::int64_t ts = ctx.timestamp();
-    const auto* others = waiting.get(ts);
-    std::vector<A> all = others == nullptr ? std::vector<A>{} : *others;
-    all.push_back(a);
-    waiting.put(ts, std::move(all));
+    waiting.modify(ts, [&](std::vector<A>& all) { all.push_back(a); });
     ctx.set_event_timer(ts);
   }
   void process_second(const B& b, auto& ctx) {
@@ -550,6 +547,16 @@ auto keyed<K, T>::co_group(const Other& other) const {
 }
 
 template <typename K, typename T>
+template <typename Fn, bool Joins, typename Other, typename F>
+auto keyed<K, T>::with_other(detail::named name, const Other& other, F f) const {
+  if constexpr (Joins) {
+    return connect(other).template process<Fn>(std::move(name), std::move(f));
+  } else {
+    return detail::broken{};
+  }
+}
+
+template <typename K, typename T>
 template <bool Inner, typename Other, typename F>
 auto keyed<K, T>::temporal(detail::named name, const Other& versions, F f) const {
   constexpr bool same_key = detail::keyed_alike<K, Other>();
@@ -562,12 +569,8 @@ auto keyed<K, T>::temporal(detail::named name, const Other& versions, F f) const
     static_assert(joins,
                   "temporal_join(name, versions, f): f must be callable as f(const T&, const B&); in "
                   "left_temporal_join as f(const T&, const B*)");
-    if constexpr (joins) {
-      return connect(versions).template process<detail::temporal_join_function<T, B, F, Inner>>(
-          std::move(name), std::move(f));
-    } else {
-      return detail::broken{};
-    }
+    return with_other<detail::temporal_join_function<T, B, F, Inner>, joins>(std::move(name), versions,
+                                                                             std::move(f));
   } else {
     return detail::broken{};
   }
@@ -588,12 +591,8 @@ auto keyed<K, T>::tables(detail::named name, const Other& other, F f) const {
         joins,
         "table_join(name, other, f): f must be callable as f(const T&, const B&); the side that may be "
         "missing comes as a pointer");
-    if constexpr (joins) {
-      return connect(other).template process<detail::table_join_function<K, T, B, F, Left, Right>>(
-          std::move(name), std::move(f));
-    } else {
-      return detail::broken{};
-    }
+    return with_other<detail::table_join_function<K, T, B, F, Left, Right>, joins>(std::move(name), other,
+                                                                                   std::move(f));
   } else {
     return detail::broken{};
   }

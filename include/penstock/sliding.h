@@ -105,11 +105,7 @@ class sliding_windowed {
 
   template <typename A>
   auto aggregate(detail::named name, A aggregator) const {
-    constexpr bool aggregates_it = detail::aggregator<A, T>;
-    static_assert(aggregates_it,
-                  "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, "
-                  "add(accumulator&, const T&), result(const accumulator&); see <penstock/aggregate.h>");
-    if constexpr (aggregates_it) {
+    if constexpr (detail::must_aggregate<A, T>()) {
       const std::string called = name.name;
       if (window_.difference.count() < 0 || window_.grace.count() < 0)
         records_.in()->add_problem(called + ": a sliding window's difference and grace must not be negative");

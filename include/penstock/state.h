@@ -16,7 +16,7 @@
 //
 // A state has a name, unique in its function, by which it is found again after a restart. What a call gives
 // (a pointer, a reference) is valid until the next call on the same handle, and for const reading only:
-// what is not set is not kept.
+// what is not set, or changed by modify, is not kept.
 #pragma once
 
 #include <penstock/aggregate.h>
@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,17 @@ class value_state {
     return v != nullptr ? *v : std::move(otherwise);
   }
   void set(V value) { column_->set(std::move(value)); }
+  /// f(V&) changes the value where it is, one that is made by V() if there is none; what is there then.
+  ///
+  ///     seen.modify([&](std::vector<item>& all) { all.push_back(i); });
+  ///
+  /// Counts as a write. If f throws, a value that was there stays as f left it.
+  template <typename F>
+  const V& modify(F&& f) {
+    constexpr bool takes_it = std::is_invocable_v<F&, V&>;
+    static_assert(takes_it, "modify(f): f must be callable as f(V&)");
+    if constexpr (takes_it) return column_->modify(f);
+  }
   void clear() { column_->clear(); }
 
  private:
@@ -90,6 +102,13 @@ class map_state {
   const V* get(const MapKey& key) const { return column_->get(key); }
   bool contains(const MapKey& key) const { return get(key) != nullptr; }
   void put(MapKey key, V value) { column_->put(std::move(key), std::move(value)); }
+  /// f(V&) changes the value of `key` where it is, as value_state::modify does.
+  template <typename F>
+  const V& modify(const MapKey& key, F&& f) {
+    constexpr bool takes_it = std::is_invocable_v<F&, V&>;
+    static_assert(takes_it, "modify(key, f): f must be callable as f(V&)");
+    if constexpr (takes_it) return column_->modify(key, f);
+  }
   /// True when it was there.
   bool erase(const MapKey& key) { return column_->erase(key); }
   /// Calls f(key, value) for each entry; f must not change the map.
@@ -187,10 +206,8 @@ class aggregating_state {
     return aggregator_.result(*a);
   }
   void add(const T& value) {
-    accumulator* a = column_->get();
-    if (a == nullptr) a = &column_->set(accumulator{});
-    aggregator_.add(*a, value);
-    column_->written();
+    const auto add_it = [&](accumulator& a) { aggregator_.add(a, value); };
+    column_->modify(add_it);
   }
   void clear() { column_->clear(); }
 

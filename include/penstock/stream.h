@@ -70,21 +70,17 @@ class chain {
   using value_type = typename last_out<Head, Steps...>::type;
   using T = value_type;
 
-  chain(graph& g, Head head, std::tuple<Steps...> steps = {}, std::optional<error_policy> policy = {},
-        std::optional<watermark_options> watermarks = {})
-      : graph_(&g),
-        head_(std::move(head)),
-        steps_(std::move(steps)),
-        policy_(policy),
-        watermarks_(watermarks) {}
+  chain(graph& g, Head head, std::tuple<Steps...> steps = {})
+      : graph_(&g), head_(std::move(head)), steps_(std::move(steps)) {}
 
-  /// Each record becomes f(record).
+  /// Each record becomes f(record). An f that takes T or T&& may keep the record's memory: it is given the
+  /// record itself where nobody else needs it, otherwise a copy.
   template <typename F>
   auto map(F f) const {
-    constexpr bool takes_a_record = std::is_invocable_v<F&, const T&>;
-    static_assert(takes_a_record, "map(f): f must take the stream's records, as f(const T&)");
+    constexpr bool takes_a_record = std::is_invocable_v<F&, const T&> || std::is_invocable_v<F&, T&&>;
+    static_assert(takes_a_record, "map(f): f must take the stream's records, as f(const T&), f(T&&) or f(T)");
     if constexpr (takes_a_record) {
-      constexpr bool gives_a_value = !std::is_void_v<std::invoke_result_t<F&, const T&>>;
+      constexpr bool gives_a_value = !std::is_void_v<mapped_t<F, T>>;
       static_assert(gives_a_value, "map(f): f must return a value; for side effects there is for_each");
       if constexpr (gives_a_value) return with(map_step<F, T>(std::move(f)));
       if constexpr (!gives_a_value) return broken{};
@@ -153,7 +149,7 @@ class chain {
                   "time of the system clock");
     if constexpr (Head::is_source && gives_a_time) {
       auto longer = with(timestamp_step<F, T>(std::move(f)));
-      if (watermarks) longer.watermarks_ = watermarks;
+      if (watermarks) longer.watermarks_ = std::make_shared<const watermark_options>(*std::move(watermarks));
       return longer;
     } else {
       return broken{};
@@ -331,8 +327,11 @@ class chain {
     static_assert(can_be_copied,
                   "user functions are copied to every lane: keep what cannot be copied in a std::shared_ptr");
     if constexpr (can_be_copied) {
-      return chain<Head, Steps..., Step>(
-          *graph_, head_, std::tuple_cat(steps_, std::tuple<Step>(std::move(step))), policy_, watermarks_);
+      chain<Head, Steps..., Step> longer(*graph_, head_,
+                                         std::tuple_cat(steps_, std::tuple<Step>(std::move(step))));
+      longer.policy_ = policy_;
+      longer.watermarks_ = watermarks_;
+      return longer;
     } else {
       return broken{};
     }
@@ -387,7 +386,7 @@ class chain {
   Head head_;
   std::tuple<Steps...> steps_;
   std::optional<error_policy> policy_;
-  std::optional<watermark_options> watermarks_;
+  std::shared_ptr<const watermark_options> watermarks_;  // none: the source's own
 };
 
 }  // namespace detail
@@ -499,11 +498,7 @@ class keyed {
   template <typename A>
   auto aggregate(std::string name, A aggregator,
                  std::source_location where = std::source_location::current()) const {
-    constexpr bool aggregates_it = detail::aggregator<A, T>;
-    static_assert(
-        aggregates_it,
-        "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
-        "const T&), result(const accumulator&); see <penstock/aggregate.h>");
+    constexpr bool aggregates_it = detail::must_aggregate<A, T>();
     if constexpr (aggregates_it) {
       using out = std::pair<K, detail::aggregate_t<A, T>>;
       return add<A, out, detail::make_pair_of>(std::move(name), std::move(aggregator), where);
@@ -515,9 +510,7 @@ class keyed {
   /// A running reduce: every record gives f(so far, record), the first of a key itself.
   template <typename F>
   auto reduce(std::string name, F f, std::source_location where = std::source_location::current()) const {
-    constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
-    static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
-    if constexpr (reduces) {
+    if constexpr (detail::must_reduce<F, T>()) {
       using reducer = detail::reduce_aggregator<T, F>;
       return add<reducer, T, detail::drop_key>(std::move(name), reducer{std::move(f)}, where);
     } else {
@@ -530,6 +523,9 @@ class keyed {
   auto temporal(detail::named name, const Other& versions, F f) const;
   template <bool Left, bool Right, typename Other, typename F>
   auto tables(detail::named name, const Other& other, F f) const;
+  /// What both of them end in: Fn over the two streams, unless it has been said that f does not fit.
+  template <typename Fn, bool Joins, typename Other, typename F>
+  auto with_other(detail::named name, const Other& other, F f) const;
 
   template <typename A, typename Out, typename Make>
   stream<Out> add(std::string name, A aggregator, std::source_location where) const {

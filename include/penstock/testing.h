@@ -9,6 +9,7 @@
 //     EXPECT_EQ(out.values(), ...);
 #pragma once
 
+#include <penstock/detail/state_columns.h>
 #include <penstock/job.h>
 #include <penstock/sink.h>
 #include <penstock/source.h>
@@ -17,10 +18,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -157,6 +161,40 @@ class driver {
   /// committed, with another number of lanes if given.
   result<> crash_and_restore(std::optional<unsigned> lanes = {});
 
+  /// What a function made by process keeps, on whatever lane, by the operator's name, the state's name and
+  /// the key: as the function itself would find it now. Types are those that the function declares (a key may
+  /// be given as a literal). For reducing_state as `value`; for aggregating_state too, V being the
+  /// accumulator.
+  ///
+  ///     EXPECT_EQ(d.value<std::int64_t>("running", "seen", "JFK"), 3);
+  ///
+  /// Throws std::invalid_argument when there is no such operator or state, or it is of another type.
+  template <typename V, typename K>
+  std::optional<V> value(const std::string& name, const std::string& state, const K& key) const {
+    std::optional<V> found;
+    each_saved(name, state, key, [&](std::string_view& in) {
+      return detail::take_until(in) && detail::decode_state(in, found.emplace());
+    });
+    return found;
+  }
+  template <typename V, typename K>
+  std::vector<V> list(const std::string& name, const std::string& state, const K& key) const {
+    std::vector<V> found;
+    each_saved(name, state, key, [&](std::string_view& in) {
+      return detail::take_until(in) && detail::decode_state(in, found.emplace_back());
+    });
+    return found;
+  }
+  template <typename MapKey, typename V, typename K>
+  std::map<MapKey, V> map(const std::string& name, const std::string& state, const K& key) const {
+    std::map<MapKey, V> found;
+    each_saved(name, state, key, [&](std::string_view& in) {
+      MapKey k{};
+      return detail::decode_state(in, k) && detail::take_until(in) && detail::decode_state(in, found[k]);
+    });
+    return found;
+  }
+
   /// The job has ended: its bounded input is used up and the last epoch committed, or it was stopped.
   bool over() const;
   /// Since the start, or the last crash.
@@ -165,6 +203,22 @@ class driver {
   job_progress progress() const;
 
  private:
+  std::string state_of(const std::string& name, const std::string& state, const std::string& key) const;
+  [[noreturn]] static void wrong_type(const std::string& name, const std::string& state);
+  template <typename K, typename Take>
+  void each_saved(const std::string& name, const std::string& state, const K& key, Take take) const {
+    std::string saved_key;
+    if constexpr (std::is_convertible_v<const K&, std::string>) {
+      detail::encode_state(std::string(key), saved_key);
+    } else {
+      detail::encode_state(key, saved_key);
+    }
+    const std::string bytes = state_of(name, state, saved_key);
+    for (std::string_view in = bytes; !in.empty();) {
+      if (!take(in)) wrong_type(name, state);
+    }
+  }
+
   struct impl;
   std::unique_ptr<impl> impl_;
 };

@@ -217,11 +217,7 @@ class windowed {
   template <typename A>
   auto aggregate(std::string name, A aggregator,
                  std::source_location where = std::source_location::current()) const {
-    constexpr bool aggregates_it = detail::aggregator<A, T>;
-    static_assert(
-        aggregates_it,
-        "aggregate(name, a): a must be an aggregator of the stream's type: accumulator, add(accumulator&, "
-        "const T&), result(const accumulator&); see <penstock/aggregate.h>");
+    constexpr bool aggregates_it = detail::must_aggregate<A, T>();
     constexpr bool can_merge = !traits::merges || evicting || !aggregates_it || detail::mergeable<A, T>;
     static_assert(
         can_merge,
@@ -236,9 +232,7 @@ class windowed {
   /// f(so far, next) over the records of a key and window.
   template <typename F>
   auto reduce(std::string name, F f, std::source_location where = std::source_location::current()) const {
-    constexpr bool reduces = std::is_invocable_r_v<T, const F&, const T&, const T&>;
-    static_assert(reduces, "reduce(name, f): f must be callable as T f(const T&, const T&)");
-    if constexpr (reduces) {
+    if constexpr (detail::must_reduce<F, T>()) {
       return add(std::move(name), detail::reduce_aggregator<T, F>{std::move(f)}, where);
     } else {
       return detail::broken{};

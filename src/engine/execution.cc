@@ -195,7 +195,7 @@ result<> execution::discover() {
     const std::string& name = graph_.sources[*n.source].id.name;
     job_info info = plan_.info;
     info.name = name;
-    s.watermarks = n.watermarks.value_or(s.connector->watermarks());
+    s.watermarks = n.watermarks != nullptr ? *n.watermarks : s.connector->watermarks();
     auto found = s.connector->discover(info, s.is_table ? read_purpose::table : read_purpose::stream);
     if (!found) return fail(found.error().with_context(name));
     s.splits = std::move(*found);
@@ -298,6 +298,24 @@ job_progress execution::progress() const {
   }
   if (bounded) p.records_total = total;
   return p;
+}
+
+result<std::string> execution::inspect(std::string_view name, std::string_view state,
+                                       std::string_view key) const {
+  const auto at = std::find_if(graph_.nodes.begin(), graph_.nodes.end(),
+                               [&](const detail::node& n) { return n.name == name; });
+  if (at == graph_.nodes.end())
+    return fail(errc::invalid_argument, fmt::format("the topology has no operator '{}'", name));
+  std::string found;
+  for (const auto& l : lanes_) {
+    detail::state_rows* const rows = l->inspect(static_cast<std::uint32_t>(at - graph_.nodes.begin()));
+    if (rows == nullptr)
+      return fail(errc::invalid_argument, fmt::format("'{}' is no operator made by process", name));
+    if (!rows->inspect(key, state, found))
+      return fail(errc::invalid_argument, fmt::format("'{}' has no state '{}', only {}", name, state,
+                                                      fmt::join(rows->column_names(), ", ")));
+  }
+  return found;
 }
 
 std::vector<operator_metrics> execution::metrics() const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,10 @@ class execution {
   void advance_watermark(std::int64_t to) {
     for (auto& l : lanes_) l->advance_watermark(to);
   }
+
+  /// For tests, on the thread that steps the lanes: what the operator keeps under these names for a key, as
+  /// bytes. An error when there is no such operator or state.
+  result<std::string> inspect(std::string_view name, std::string_view state, std::string_view key) const;
 
   /// When the next timer of processing time of a lane is due, by the wall clock. On the lane's thread.
   std::int64_t next_timer_ms(unsigned lane) const noexcept { return lanes_[lane]->next_timer_ms(); }

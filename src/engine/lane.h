@@ -72,6 +72,11 @@ class lane final : private detail::services {
     for (auto& s : sources_) s->advance_watermark(to);
   }
 
+  /// For tests: what the user's function of a node keeps; null where there is none.
+  detail::state_rows* inspect(std::uint32_t node) {
+    return operators_[node] == nullptr ? nullptr : operators_[node]->inspect();
+  }
+
   /// When the next timer of processing time is due, by the wall clock; max_watermark: none is set.
   std::int64_t next_timer_ms() const noexcept { return next_wake_; }
 

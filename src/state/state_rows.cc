@@ -195,7 +195,7 @@ bool state_rows::inspect(std::string_view key, std::string_view column, std::str
   if (row == no_row) return true;
   state_column& c = *columns_[static_cast<std::size_t>(at - names_.begin())];
   if (std::find(expiring_.begin(), expiring_.end(), &c) != expiring_.end()) c.expire(row);
-  c.save(row, out);
+  c.inspect(row, out);
   drop_if_unused(row);
   return true;
 }

@@ -2,6 +2,7 @@
 #include <penstock/testing.h>
 
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
 #include "engine/execution.h"
@@ -144,6 +145,18 @@ operator_metrics driver::metrics(const std::string& name) const {
     if (m.name == name) return std::move(m);
   }
   return {};
+}
+
+std::string driver::state_of(const std::string& name, const std::string& state,
+                             const std::string& key) const {
+  if (impl_->run == nullptr) return {};
+  auto bytes = impl_->run->inspect(name, state, key);
+  if (!bytes) throw std::invalid_argument(bytes.error().message());
+  return std::move(*bytes);
+}
+
+void driver::wrong_type(const std::string& name, const std::string& state) {
+  throw std::invalid_argument("the state '" + state + "' of '" + name + "' is of another type");
 }
 
 bool driver::over() const { return impl_->run != nullptr && impl_->run->epochs().over(); }

@@ -42,6 +42,18 @@ struct needs_more {
   void process(const int&, auto&) {}
 };
 
+struct changes_the_record {
+  using output = int;
+  void process(int&, auto&) {}
+};
+struct modifies_another_type {
+  using output = int;
+  ps::value_state<int> last;
+  explicit modifies_another_type(auto& state) : last(state, "last") {}
+  void process(int, auto&) {
+    last.modify([](std::string&) {});
+  }
+};
 struct keeps_a_pointer {
   using output = int;
   ps::value_state<const char*> last;
@@ -205,5 +217,11 @@ void build(ps::topology& topo) {
 #elif CASE == 39
   // says: this type is used as state and cannot be kept
   numbers.key_by([](int i) { return i; }).process<keeps_a_pointer>("p").print("out");
+#elif CASE == 40
+  // says: process<F>(name, args...): F must have process(const T&, ctx), or T&&, or T, with `auto& ctx`
+  numbers.key_by([](int i) { return i; }).process<changes_the_record>("p").print("out");
+#elif CASE == 41
+  // says: modify(f): f must be callable as f(V&)
+  numbers.key_by([](int i) { return i; }).process<modifies_another_type>("p").print("out");
 #endif
 }

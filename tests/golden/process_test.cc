@@ -6,7 +6,11 @@
 #include <penstock/testing.h>
 #include <penstock/topology.h>
 
+#include <map>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "golden.h"
 
@@ -368,6 +372,129 @@ TEST(job, fires_timers_of_processing_time_on_the_wall_clock) {
   while (out.values().size() < 2 && !(*j)->wait_for(1ms)) {
   }
   EXPECT_EQ(out.values().size(), 2u);
+}
+
+/// Everything that a function can keep, changed in place where that goes.
+struct keeper {
+  using output = std::string;
+  value_state<std::string> text;
+  list_state<std::string> words;
+  map_state<std::string, int> counts;
+  aggregating_state<std::string, decltype(count())> all;
+  value_state<int> fading;
+  explicit keeper(auto& state)
+      : text(state, "text"),
+        words(state, "words"),
+        counts(state, "counts"),
+        all(state, "all", count()),
+        fading(state, "fading", {.ttl = 10ms, .ttl_time = time_domain::event}) {}
+  void process(const std::string& line, auto& ctx) {
+    const std::string word = golden::split(line, ' ')[1];
+    const char* const before = text.get() == nullptr ? nullptr : text.get()->data();
+    text.modify([&](std::string& t) {
+      t.reserve(100);
+      t += word;
+    });
+    if (before != nullptr && before != text.get()->data()) ctx.emit("copied");
+    words.add(word);
+    counts.modify(word, [](int& n) { ++n; });
+    all.add(line);
+    fading.set(1);
+    if (word != "bad") return;
+    text.modify([](std::string&) { throw std::runtime_error("no"); });
+  }
+};
+
+TEST(test_driver, shows_what_functions_keep) {
+  open_topic source;
+  collector<std::string> out;
+  topology topo("t");
+  topo.on_error(error_policy::skip_and_count);
+  topo.read("in", source.source(), text).key_by(pick_key).process<keeper>("keeper").for_each("out", out);
+  source.in.append(at("a x", 1)).append(at("b y", 2)).append(at("a z", 3)).append(at("a x", 4));
+  driver d(topo, {.lanes = 2});
+  ASSERT_EQ(problem(d.run()), "");
+  EXPECT_EQ(d.value<std::string>("keeper", "text", "a"), "xzx");
+  EXPECT_EQ(d.value<std::string>("keeper", "text", "b"), "y");
+  EXPECT_EQ(d.value<std::string>("keeper", "text", "c"), std::nullopt);
+  EXPECT_THAT(d.list<std::string>("keeper", "words", "a"), ElementsAre("x", "z", "x"));
+  EXPECT_THAT(d.list<std::string>("keeper", "words", "c"), ElementsAre());
+  EXPECT_EQ((d.map<std::string, int>("keeper", "counts", "a")),
+            (std::map<std::string, int>{{"x", 2}, {"z", 1}}));
+  EXPECT_EQ(d.value<std::int64_t>("keeper", "all", "a"), 3);
+  EXPECT_EQ(d.value<int>("keeper", "fading", "a"), 1);
+  ASSERT_EQ(problem(d.advance_watermark(20)), "");
+  EXPECT_EQ(d.value<int>("keeper", "fading", "a"), std::nullopt);
+  EXPECT_THROW(d.value<int>("nobody", "text", "a"), std::invalid_argument);
+  EXPECT_THROW(d.value<int>("keeper", "nothing", "a"), std::invalid_argument);
+  EXPECT_THROW(d.value<double>("keeper", "all", "a"), std::invalid_argument);
+  EXPECT_THAT(out.values(), ElementsAre());
+  ASSERT_EQ(problem(d.crash_and_restore(1)), "");
+  ASSERT_EQ(problem(d.run()), "");
+  EXPECT_EQ(d.value<std::string>("keeper", "text", "a"), "xzx");
+}
+
+TEST(value_state, keeps_what_a_modify_that_throws_has_left) {
+  open_topic source;
+  topology topo("t");
+  topo.on_error(error_policy::skip_and_count);
+  topo.read("in", source.source(), text)
+      .key_by(pick_key)
+      .process<keeper>("keeper")
+      .for_each("out", collector<std::string>());
+  source.in.append(at("a bad", 1)).append(at("a x", 2));
+  driver d(topo);
+  ASSERT_EQ(problem(d.run()), "");
+  EXPECT_EQ(d.value<std::string>("keeper", "text", "a"), "badx");
+  EXPECT_EQ(d.metrics("keeper").skipped, 1u);
+}
+
+/// Takes its records: by T&&, or by value.
+struct taker {
+  using output = std::string;
+  void process(std::string&& line, auto& ctx) { ctx.emit(std::move(line)); }
+};
+struct value_taker {
+  using output = std::string;
+  void process(std::string line, auto& ctx) { ctx.emit(std::move(line)); }
+};
+
+TEST(functions_that_take_their_records, are_given_them_or_copies) {
+  const std::string text_of_20 = "a text of some length, not kept in place";
+  topology topo("t");
+  std::vector<const char*> seen;
+  collector<std::string> all, others;
+  stream<std::string> in =
+      topo.read_elements("in", std::vector<std::string>(3, text_of_20)).map([&](const std::string& s) {
+        return s + "!";
+      });
+  const auto note = [&seen](std::string s) {
+    seen.push_back(s.data());
+    return s;
+  };
+  stream<std::string> one = in.map([&seen](std::string&& s) {
+    seen.push_back(s.data());
+    return std::move(s);
+  });
+  one.map(note)
+      .key_by([](const std::string&) { return 1; })
+      .process<taker>("taker")
+      .process<value_taker>("more")
+      .for_each("all", [&](const std::string& s) {
+        seen.push_back(s.data());
+        all(s, 0);
+      });
+  in.for_each("others", others);  // keeps the first map from taking what is this one's too
+  driver d(topo);
+  ASSERT_EQ(problem(d.finish()), "");
+  EXPECT_THAT(all.values(), ElementsAre(text_of_20 + "!", text_of_20 + "!", text_of_20 + "!"));
+  EXPECT_EQ(all.values(), others.values());
+  // From the first map on it was always the same memory.
+  ASSERT_EQ(seen.size(), 9u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(seen[i], seen[i + 3]);
+    EXPECT_EQ(seen[i], seen[i + 6]);
+  }
 }
 
 }  // namespace

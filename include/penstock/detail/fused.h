@@ -76,6 +76,7 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
     std::size_t i = 0;
     loop_state loop;
     loop.split = split;
+    loop.may_take = terminal_.may_move;
     decltype(auto) end = enter(terminal_);
     for (;;) {
       try {

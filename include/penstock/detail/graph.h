@@ -59,7 +59,7 @@ struct node {
   sink_factory sink{};
   bool keeps_state = false;
   std::optional<error_policy> policy{};
-  std::optional<watermark_options> watermarks{};  ///< instead of the source's own
+  std::shared_ptr<const watermark_options> watermarks{};  ///< instead of the source's own
 };
 
 /// A topology while it is built. Nodes are in the order of the data: an input's number is smaller.

@@ -139,7 +139,8 @@ processed<typename Fn::output> add_function(graph& g, named name, const char* la
 template <typename Fn, typename T, typename Context>
 concept has_process = requires(Fn& f, const T& record, Context& ctx) {
   f.process(record, ctx);
-};
+}
+|| requires(Fn& f, T&& record, Context& ctx) { f.process(std::move(record), ctx); };
 template <typename Fn, typename A, typename B, typename Context>
 concept has_both = requires(Fn& f, const A& a, const B& b, Context& ctx) {
   f.process_first(a, ctx);
@@ -244,7 +245,8 @@ template <typename Fn, typename... Args>
 auto keyed<K, T>::process(detail::named name, Args... args) const {
   constexpr bool calls = detail::calls_work<Fn>(
       [](auto out) { return detail::has_process<Fn, T, keyed_context<K, typename decltype(out)::type>>; });
-  static_assert(calls, "process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`");
+  static_assert(
+      calls, "process<F>(name, args...): F must have process(const T&, ctx), or T&&, or T, with `auto& ctx`");
   if constexpr (detail::function_fits<Fn, K, calls, Args...>()) {
     return detail::add_function<detail::process_op<K, T, Fn>, Fn, K>(*graph_, std::move(name), "process",
                                                                      {{node_, 0}}, true, std::move(args)...);
@@ -305,9 +307,10 @@ template <typename Fn, typename... Args>
 auto chain<Head, Steps...>::process(detail::named name, Args... args) const {
   constexpr bool calls = calls_work<Fn>(
       [](auto out) { return has_process<Fn, T, process_context<typename decltype(out)::type>>; });
-  static_assert(calls,
-                "process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`; "
-                "state and timers need key_by before it");
+  static_assert(
+      calls,
+      "process<F>(name, args...): F must have process(const T&, ctx), or T&&, or T, with `auto& ctx`; "
+      "state and timers need key_by before it");
   if constexpr (function_fits<Fn, char, calls, Args...>()) {
     const stream<T> from = *this;
     return add_function<plain_process_op<T, Fn>, Fn, char>(*graph_, std::move(name), "process", {from.from()},

@@ -41,6 +41,7 @@ struct op_counters {
 };
 
 class op;
+class state_rows;
 struct record_origin;
 
 /// What a lane does for its operators. Called on the lane's thread.
@@ -117,6 +118,8 @@ class op {
   }
   /// Its state, if that can outlive the process. Null: it has none, or none that can.
   virtual durable_state* durable() { return nullptr; }
+  /// For tests: what a user's function keeps, as of now. Null: it is no such operator.
+  virtual state_rows* inspect() { return nullptr; }
   /// True while nothing more should be pushed into it: back-pressure.
   virtual bool blocked() const { return false; }
   /// The same of anything behind it.

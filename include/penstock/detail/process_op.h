@@ -85,6 +85,10 @@ class process_base : public Base, private durable_state {
     this->seal_state(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
   }
   durable_state* durable() override { return this; }
+  state_rows* inspect() override {
+    context_.rows_.set_time(context_.watermark_, this->services_->processing_time(), no_timestamp);
+    return &context_.rows_;
+  }
 
  protected:
   /// Calls call(function, record number) for each record with its key selected.
@@ -120,6 +124,23 @@ class process_base : public Base, private durable_state {
   }
 
   keyed_rows<K>& rows() noexcept { return context_.rows_; }
+
+  /// Calls process with a record: with the record itself where the function can take it and nobody else needs
+  /// it; with a copy where it must have one of its own.
+  template <typename T, typename Context>
+  static void give(Fn& f, T& record, bool may_move, Context& ctx) {
+    constexpr bool reads = requires { f.process(std::as_const(record), ctx); };
+    constexpr bool takes = requires { f.process(std::move(record), ctx); };
+    if constexpr (reads && (!takes || std::is_trivially_copyable_v<T>)) {
+      f.process(std::as_const(record), ctx);
+    } else if (may_move) {
+      f.process(std::move(record), ctx);
+    } else if constexpr (reads) {
+      f.process(std::as_const(record), ctx);
+    } else {
+      f.process(T(record), ctx);
+    }
+  }
 
   function_maker<K, Fn> make_;
   context context_;
@@ -189,6 +210,8 @@ class process_base : public Base, private durable_state {
   void run_timers(timer_set& timers, time_domain domain, std::int64_t limit) {
     timer_id due{};
     while (!stopped_ && timers.take(limit, due)) {
+      if (const row_id soon = timers.ahead(8); soon != no_row) context_.rows_.prefetch_row(soon);
+      if (const row_id soon = timers.ahead(4); soon != no_row) context_.rows_.prefetch_index_of(soon);
       context_.timestamp_ = due.at;
       const std::int64_t event_now =
           domain == time_domain::event ? std::min(due.at, context_.watermark_) : context_.watermark_;
@@ -214,9 +237,9 @@ template <typename K, typename T, typename Fn>
 class process_op final : public process_base<op, K, Fn>, public input<keyed_batch<K, T>> {
  public:
   using process_base<op, K, Fn>::process_base;
-  void push(keyed_batch<K, T>& records, bool) override {
+  void push(keyed_batch<K, T>& records, bool may_move) override {
     this->each_keyed(records, "process", [&](Fn& f, std::size_t i) {
-      f.process(std::as_const(records.values[i]), this->context_);
+      this->give(f, records.values[i], may_move, this->context_);
     });
   }
 };
@@ -294,10 +317,10 @@ template <typename T, typename Fn>
 class plain_process_op final : public process_base<op, char, Fn>, public input<batch<T>> {
  public:
   using process_base<op, char, Fn>::process_base;
-  void push(batch<T>& records, bool) override {
+  void push(batch<T>& records, bool may_move) override {
     process_context<typename Fn::output>& context = this->context_;
     this->each(records, "process",
-               [&](Fn& f, std::size_t i) { f.process(std::as_const(records.values[i]), context); });
+               [&](Fn& f, std::size_t i) { this->give(f, records.values[i], may_move, context); });
   }
 };
 

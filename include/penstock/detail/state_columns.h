@@ -33,6 +33,22 @@ struct state_options {
 
 namespace penstock::detail {
 
+/// When the content of a cell ends, where it does: before it, in what a column saves.
+inline void put_until(std::int64_t until, std::string& out) {
+  const bool ends = until != std::numeric_limits<std::int64_t>::max();
+  out.push_back(ends ? '\1' : '\0');
+  if (ends) encode_number(until, out);
+}
+inline bool take_until(std::string_view& in, std::int64_t& until) {
+  bool ends = false;
+  until = std::numeric_limits<std::int64_t>::max();
+  return decode_number(in, ends) && (!ends || decode_number(in, until));
+}
+inline bool take_until(std::string_view& in) {
+  std::int64_t until = 0;
+  return take_until(in, until);
+}
+
 /// What all columns do about time.
 class expiring_column : public state_column {
  public:
@@ -49,15 +65,8 @@ class expiring_column : public state_column {
   bool over(std::int64_t deadline) const noexcept {
     return deadline != never && deadline <= rows_.now(domain_);
   }
-  /// When a cell's content ends, where it does.
-  void save_until(std::int64_t until, std::string& out) const {
-    out.push_back(until == never ? '\0' : '\1');
-    if (until != never) encode_number(until, out);
-  }
   bool load_until(std::string_view& in, std::int64_t& until) const {
-    bool ends = false;
-    until = never;
-    if (!decode_number(in, ends) || (ends && !decode_number(in, until))) return false;
+    if (!take_until(in, until)) return false;
     if (ttl_ <= 0) until = never;
     return true;
   }
@@ -96,10 +105,24 @@ class value_column final : public expiring_column {
     if (ttl_ > 0) c.until = deadline();
     return *c.value;
   }
-  /// The value was changed in place.
-  void written() {
-    const row_id row = rows_.need();
+  /// f(V&) on the value, or on a new one, which goes again if f throws.
+  template <typename F>
+  const V& modify(F& f) {
+    V* value = get();
+    if (value == nullptr) {
+      value = &set(V{});
+      try {
+        f(*value);
+      } catch (...) {
+        clear();
+        throw;
+      }
+      return *value;
+    }
+    const row_id row = rows_.need();  // it counts as changed, even by half
     if (ttl_ > 0) cells_[row].until = deadline();
+    f(*value);
+    return *value;
   }
   void clear() {
     if (const row_id row = rows_.current(); row != no_row) drop(row);
@@ -111,7 +134,7 @@ class value_column final : public expiring_column {
   void save(row_id row, std::string& out) const override {
     const cell& c = cells_[row];
     if (!c.value) return;
-    save_until(c.until, out);
+    put_until(c.until, out);
     encode_state(*c.value, out);
   }
   bool load(row_id row, std::string_view in) override {
@@ -198,7 +221,7 @@ class list_column final : public expiring_column {
     const cell& c = cells_[row];
     if (c.values.empty()) return;
     for (std::size_t i = 0; i < c.values.size(); ++i) {
-      save_until(i < c.until.size() ? c.until[i] : never, out);
+      put_until(i < c.until.size() ? c.until[i] : never, out);
       encode_state(static_cast<const V&>(c.values[i]), out);
     }
   }
@@ -256,6 +279,19 @@ class map_column final : public expiring_column {
     at->second.until = deadline();
     note(row, *at);
   }
+  template <typename F>
+  const V& modify(const MK& key, F& f) {
+    if (get(key) == nullptr) {
+      put(key, V{});
+      try {
+        return change(key, f);
+      } catch (...) {
+        erase(key);
+        throw;
+      }
+    }
+    return change(key, f);
+  }
   bool erase(const MK& key) {
     entries* all = live();
     if (all == nullptr) return false;
@@ -292,6 +328,13 @@ class map_column final : public expiring_column {
     if (all.empty()) rows_.let_go_untouched(row);
   }
   void save(row_id, std::string&) const override {}
+  void inspect(row_id row, std::string& out) const override {
+    for (const auto& [key, e] : cells_[row]) {
+      encode_state(key, out);
+      put_until(e.until, out);
+      encode_state(e.value, out);
+    }
+  }
   bool load(row_id, std::string_view in) override { return in.empty(); }
 
   void save_entries(const take_entry& take) override {
@@ -304,7 +347,7 @@ class map_column final : public expiring_column {
       name.clear();
       value.clear();
       encode_state(key, name);
-      save_until(at->second.until, value);
+      put_until(at->second.until, value);
       encode_state(at->second.value, value);
       take(row, name, value);
     }
@@ -331,6 +374,15 @@ class map_column final : public expiring_column {
     std::string name;
     encode_state(e.first, name);
     rows_.entry_gone(row, *this, name);
+  }
+  template <typename F>
+  const V& change(const MK& key, F& f) {
+    const row_id row = rows_.current();
+    auto& e = *cells_[row].find(key);
+    e.second.until = deadline();
+    note(row, e);
+    f(e.second.value);
+    return e.second.value;
   }
   paged<entries> cells_;
   // A row may have become another key's meanwhile: then its entry is written once all the same.

@@ -82,6 +82,8 @@ class state_column {
   virtual void expire(row_id row) = 0;
   /// Appends what it has in a row.
   virtual void save(row_id row, std::string& out) const = 0;
+  /// The same, and what is kept beside the row as well: for tests.
+  virtual void inspect(row_id row, std::string& out) const { save(row, out); }
   /// Puts back, into an empty row, what save made. False: damage.
   virtual bool load(row_id row, std::string_view bytes) = 0;
   /// Of a column whose content is kept entry by entry, beside the row: those that changed since the last

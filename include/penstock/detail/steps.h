@@ -23,6 +23,7 @@ struct loop_state {
   std::uint64_t produced = 0;                ///< records that reached the terminal
   std::int64_t max_assigned = no_timestamp;  ///< the largest time that assign_timestamps gave
   std::uint32_t split = 0;                   ///< whose records they are
+  bool may_take = false;                     ///< nobody else needs the records that come in
 };
 
 /// What a step that needs nothing does when its lane starts.
@@ -32,15 +33,53 @@ struct plain_step {
   result<> open(services&) { return {}; }
 };
 
+/// A reference to what is the caller's to take, as that.
+template <typename T>
+T&& take(const T& value) noexcept {
+  return static_cast<T&&>(const_cast<T&>(value));
+}
+
+/// What a function of records is sure to be given: an F that takes In&& alone wants a record of its own.
+template <typename F, typename In>
+using mapped_t =
+    typename std::conditional_t<std::is_invocable_v<F&, const In&>, std::invoke_result<F&, const In&>,
+                                std::invoke_result<F&, In&&>>::type;
+
+/// Whether F has one signature, which takes In by value.
+template <typename Signature, typename In>
+inline constexpr bool first_by_value = false;
+template <typename R, typename C, typename... Rest, typename In>
+inline constexpr bool first_by_value<R (C::*)(In, Rest...), In> = true;
+template <typename R, typename C, typename... Rest, typename In>
+inline constexpr bool first_by_value<R (C::*)(In, Rest...) const, In> = true;
+template <typename F, typename In>
+constexpr bool takes_by_value() {
+  if constexpr (requires { &F::operator(); }) {
+    return first_by_value<decltype(&F::operator()), In>;
+  } else {
+    return false;
+  }
+}
+
 template <typename F, typename In>
 struct map_step : plain_step {
   static constexpr const char* name = "map";
-  using out = std::decay_t<std::invoke_result_t<F&, const In&>>;
+  using out = std::decay_t<mapped_t<F, In>>;
+  static constexpr bool wants_its_own =
+      !std::is_trivially_copyable_v<In> && (!std::is_invocable_v<F&, const In&> || takes_by_value<F, In>());
   F f;
   explicit map_step(F user) : f(std::move(user)) {}
   template <typename V, typename At, typename Next>
-  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, loop_state&, At at, Next&& next) {
-    if constexpr (std::is_invocable_v<F&, V&&>) {
+  [[gnu::always_inline]] void apply(V&& value, std::int64_t ts, loop_state& loop, At at, Next&& next) {
+    if constexpr (wants_its_own && std::is_lvalue_reference_v<V>) {
+      next(at([&]() -> out {
+             const In& record = value;
+             return std::invoke(f, loop.may_take ? In(take(record)) : In(record));
+           }),
+           ts);
+    } else if constexpr (!std::is_invocable_v<F&, const In&>) {
+      next(at([&]() -> out { return std::invoke(f, In(std::forward<V>(value))); }), ts);
+    } else if constexpr (std::is_invocable_v<F&, V&&>) {
       next(at([&]() -> out { return std::invoke(f, std::forward<V>(value)); }), ts);
     } else {
       next(at([&]() -> out { return std::invoke(f, std::as_const(value)); }), ts);

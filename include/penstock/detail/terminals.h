@@ -5,6 +5,7 @@
 #pragma once
 
 #include <penstock/detail/op.h>
+#include <penstock/detail/steps.h>
 #include <penstock/format.h>
 #include <penstock/key.h>
 #include <penstock/sink.h>
@@ -20,11 +21,6 @@
 #include <vector>
 
 namespace penstock::detail {
-
-template <typename T>
-T&& take(const T& value) noexcept {
-  return static_cast<T&&>(const_cast<T&>(value));
-}
 
 /// What most terminals do not need.
 struct plain_terminal {
