@@ -10,23 +10,29 @@
 // With a schema registry: <penstock/schema_registry.h>.
 //
 // A struct's own schema (avro_schema_of<T>()): a record of the struct's name, its namespace's dots for
-// colons, with the members as fields. bool is boolean, integers of up to 32 bits signed (16 unsigned) int,
+// colons, with the members as fields; a record that comes again is named only, so a struct may have a
+// std::vector of itself. bool is boolean, integers of up to 32 bits signed (16 unsigned) int,
 // larger ones long, std::string string, std::vector array, std::map<std::string, T> map, std::optional a
-// union with null first and null as its default, a time of the system clock long with timestamp-millis.
+// union with null first and null as its default, a time of the system clock long with timestamp-millis,
+// avro_decimal bytes with the logical type decimal.
 //
 // Reading follows Avro's rules for schemas that differ: fields are matched by name, those that the struct
+// or by an alias (avro_aliases), those that the struct
 // lacks are skipped, int widens to long, float and double, string and bytes read as each other. A member that
 // the schema lacks must be a std::optional. Beyond Avro's rules a long is read into a smaller integer if it
-// fits, an enum is read as a string, and a value beside null into a member that is not optional (null is then
-// an error).
+// fits, a decimal as a float or double, an enum as a string, and a value beside null into a member that is
+// not optional (null is then an error).
 #pragma once
 
 #include <penstock/detail/avro_schema.h>
 #include <penstock/detail/described.h>
 #include <penstock/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
+#include <compare>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -49,8 +55,32 @@ struct avro_name {
   static std::string get() { return detail::avro_full_name(detail::cpp_name_of<T>()); }
 };
 
+/// Other names of T's fields, under which they may have been written, to be specialised:
+///
+///     template <> struct penstock::avro_aliases<order> {
+///       static constexpr std::pair<std::string_view, std::string_view> fields[] = {{"id", "order_id"}};
+///     };                                                                    // the member's name, the alias
+template <typename T>
+struct avro_aliases {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 0> fields{};
+};
+
+/// A number of at most Precision digits, Scale of them behind the point: unscaled / 10^Scale. What is read
+/// must have the same scale.
+template <int Precision, int Scale>
+struct avro_decimal {
+  static_assert(Precision >= 1 && Precision <= 18 && Scale >= 0 && Scale <= Precision,
+                "avro_decimal<Precision, Scale>: 1 to 18 digits, at most all of them behind the point");
+  std::int64_t unscaled = 0;
+  friend auto operator<=>(const avro_decimal&, const avro_decimal&) = default;
+};
+
 namespace detail {
 
+template <typename T>
+inline constexpr bool is_avro_decimal = false;
+template <int Precision, int Scale>
+inline constexpr bool is_avro_decimal<avro_decimal<Precision, Scale>> = true;
 template <typename T>
 inline constexpr bool is_clock_time = false;
 template <typename D>
@@ -75,13 +105,23 @@ consteval bool avro_knows() {
   } else if constexpr (is_string_map<T>) {
     return avro_knows<typename T::mapped_type>();
   } else {
-    return std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || is_clock_time<T> || described<T>;
+    return std::is_arithmetic_v<T> || std::is_same_v<T, std::string> || is_clock_time<T> ||
+           is_avro_decimal<T> || described<T>;
   }
 }
 
 /// Appends the schema of T; `named` are the records that are there already.
 template <typename T>
 void append_avro_schema(std::string& out, std::vector<std::string>& named);
+
+template <typename T>
+void append_avro_aliases(std::string_view member, std::string& out) {
+  const char* before = "\"aliases\":[\"";
+  for (const auto& [name, alias] : avro_aliases<T>::fields) {
+    if (name == member) out.append(std::exchange(before, "\",\"")).append(alias);
+  }
+  if (*before == '"' && before[1] == ',') out.append("\"],");
+}
 
 template <described T>
 void append_avro_record(std::string& out, std::vector<std::string>& named) {
@@ -97,11 +137,22 @@ void append_avro_record(std::string& out, std::vector<std::string>& named) {
   const char* before = "";
   for_each_member<T>([&]<typename Member>(Member) {
     using field = member_type<T, Member>;
-    out.append(std::exchange(before, ",")).append("{\"name\":\"").append(Member::name).append("\",\"type\":");
+    out.append(std::exchange(before, ",")).append("{\"name\":\"").append(Member::name).append("\",");
+    append_avro_aliases<T>(Member::name, out);
+    out.append("\"type\":");
     append_avro_schema<field>(out, named);
     out.append(is_optional<field> ? ",\"default\":null}" : "}");
   });
   out.append("]}");
+}
+
+template <int Precision, int Scale>
+void append_avro_decimal(avro_decimal<Precision, Scale>, std::string& out) {
+  out.append("{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":")
+      .append(std::to_string(Precision))
+      .append(",\"scale\":")
+      .append(std::to_string(Scale))
+      .append("}");
 }
 
 template <typename T>
@@ -109,8 +160,8 @@ void append_avro_schema(std::string& out, std::vector<std::string>& named) {
   constexpr bool known = avro_knows<T>();
   static_assert(
       known,
-      "avro: a member must be a bool, number, std::string, time of the system clock, described struct, or "
-      "a std::optional, std::vector or std::map<std::string, ...> of one");
+      "avro: a member must be a bool, number, std::string, avro_decimal, time of the system clock, described "
+      "struct, or a std::optional, std::vector or std::map<std::string, ...> of one");
   if constexpr (is_optional<T>) {
     append_avro_schema<typename T::value_type>(out.append("[\"null\","), named);
     out.push_back(']');
@@ -130,6 +181,8 @@ void append_avro_schema(std::string& out, std::vector<std::string>& named) {
     out.append("\"string\"");
   } else if constexpr (is_clock_time<T>) {
     out.append("{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}");
+  } else if constexpr (is_avro_decimal<T>) {
+    append_avro_decimal(T{}, out);
   } else if constexpr (described<T>) {
     append_avro_record<T>(out, named);
   }
@@ -157,6 +210,12 @@ bool read_avro_number(avro_reader& in, const avro_node& node, T& out) {
     return true;
   }
   if constexpr (std::is_floating_point_v<T>) {
+    if (node.scale >= 0) {
+      std::int64_t unscaled = 0;
+      if (!in.get_decimal(node, unscaled)) return false;
+      out = static_cast<T>(static_cast<double>(unscaled) / std::pow(10.0, node.scale));
+      return true;
+    }
     if (node.kind == avro_kind::float_) {
       float f = 0;
       if (!in.get_float(f)) return false;
@@ -171,6 +230,15 @@ bool read_avro_number(avro_reader& in, const avro_node& node, T& out) {
     }
   }
   return in.expected(std::is_integral_v<T> ? "an integer" : "a number", node);
+}
+
+template <int Precision, int Scale>
+bool read_avro_decimal(avro_reader& in, const avro_node& node, avro_decimal<Precision, Scale>& out) {
+  if (node.scale < 0) return in.expected("a decimal", node);
+  if (node.scale != Scale)
+    return in.fail("the writer's decimal has scale " + std::to_string(node.scale) + ", not " +
+                   std::to_string(Scale));
+  return in.get_decimal(node, out.unscaled);
 }
 
 inline bool read_avro_text(avro_reader& in, const avro_node& node, std::string& out) {
@@ -238,6 +306,20 @@ struct make_avro_absent {
   }
 };
 
+/// The number of the member that a field of this name is read into; as many as there are, if none.
+template <described T>
+std::size_t avro_member(std::string_view field) {
+  static constexpr const auto& names = member_names<T>;
+  const auto number = [](std::string_view name) {
+    return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  };
+  if (const std::size_t i = number(field); i != names.size()) return i;
+  for (const auto& [member, alias] : avro_aliases<T>::fields) {
+    if (alias == field) return number(member);
+  }
+  return names.size();
+}
+
 template <described T>
 bool read_avro_record(avro_reader& in, const avro_node& node, T& out) {
   static_assert(member_count<T> <= 64, "a struct read from Avro has at most 64 members");
@@ -247,9 +329,7 @@ bool read_avro_record(avro_reader& in, const avro_node& node, T& out) {
   std::size_t guess = 0;  // schemas mostly have their fields in the order of the struct
   for (const auto& [name, type] : node.parts) {
     std::size_t i = guess;
-    if (i >= names.size() || names[i] != name) {
-      for (i = 0; i < names.size() && names[i] != name;) ++i;
-    }
+    if (i >= names.size() || names[i] != name) i = avro_member<T>(name);
     if (i == names.size()) {
       if (!in.skip(*type)) return in.within(name);
       continue;
@@ -293,6 +373,8 @@ bool read_avro(avro_reader& in, const avro_node& written, T& out) {
     } else {  // milliseconds, with a logical type or without
       out = T(std::chrono::floor<to>(std::chrono::milliseconds(n)));
     }
+  } else if constexpr (is_avro_decimal<T>) {
+    read = read_avro_decimal(in, *node, out);
   } else if constexpr (is_vector<T> || is_string_map<T>) {
     read = read_avro_items(in, *node, out);
   } else {
@@ -319,6 +401,8 @@ void write_avro(const T& v, std::string& out) {
     put_avro_bytes(v, out);
   } else if constexpr (is_clock_time<T>) {
     put_avro_long(std::chrono::floor<std::chrono::milliseconds>(v.time_since_epoch()).count(), out);
+  } else if constexpr (is_avro_decimal<T>) {
+    put_avro_decimal(v.unscaled, out);
   } else if constexpr (is_vector<T> || is_string_map<T>) {
     if (!v.empty()) put_avro_long(static_cast<std::int64_t>(v.size()), out);
     for (const auto& item : v) {

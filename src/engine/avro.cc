@@ -104,7 +104,20 @@ struct avro_schema_parser {
       if (logical.ends_with("timestamp-micros")) n->units_per_second = 1'000'000;
       return n;
     }
+    if (name == "bytes") {
+      avro_node* n = make(avro_kind::bytes);
+      n->scale = scale_of(v);
+      return n;
+    }
     return reference(name, space);
+  }
+
+  /// Of a decimal; anything else that is called so is what it is without that, as the specification wants.
+  static int scale_of(const json_value& v) {
+    if (text(v, "logicalType") != "decimal") return -1;
+    std::int64_t scale = 0;
+    if (const auto s = field(v, "scale")) s->get(scale);
+    return scale < 0 || scale > 1000 ? -1 : static_cast<int>(scale);
   }
 
   const avro_node* reference(std::string_view name, std::string_view space) {
@@ -169,6 +182,7 @@ struct avro_schema_parser {
     if (const auto s = field(v, "size")) s->get(size);
     if (size < 0) return fail(fmt::format("the fixed '{}' has no size", n->name));
     n->size = static_cast<std::size_t>(size);
+    n->scale = scale_of(v);
     return n;
   }
   const avro_node* parse_items(const json_value& v, avro_kind kind, std::string_view what,
@@ -268,6 +282,24 @@ bool avro_reader::get_double(double& out) {
   return true;
 }
 
+bool avro_reader::get_decimal(const avro_node& node, std::int64_t& unscaled) {
+  std::string_view digits;  // two's complement, the highest byte first
+  if (node.kind == avro_kind::fixed ? !get_fixed(node.size, digits) : !get_bytes(digits)) return false;
+  if (digits.empty()) return fail("a decimal has no bytes");
+  const bool negative = (static_cast<unsigned char>(digits.front()) & 0x80) != 0;
+  while (digits.size() > sizeof unscaled) {
+    if (digits.front() != (negative ? '\xff' : '\0')) return fail("a decimal has more than 18 digits");
+    digits.remove_prefix(1);
+  }
+  if (digits.size() == sizeof unscaled &&
+      ((static_cast<unsigned char>(digits.front()) & 0x80) != 0) != negative)
+    return fail("a decimal has more than 18 digits");
+  std::uint64_t bits = negative ? ~std::uint64_t{0} : 0;
+  for (const char c : digits) bits = bits << 8 | static_cast<unsigned char>(c);
+  unscaled = static_cast<std::int64_t>(bits);
+  return true;
+}
+
 bool avro_reader::get_index(std::size_t count, std::size_t& out) {
   std::int64_t n = 0;
   if (!get_long(n)) return false;
@@ -342,6 +374,15 @@ void put_avro_long(std::int64_t v, std::string& out) {
 void put_avro_bytes(std::string_view v, std::string& out) {
   put_avro_long(static_cast<std::int64_t>(v.size()), out);
   out.append(v);
+}
+void put_avro_decimal(std::int64_t unscaled, std::string& out) {
+  char bytes[sizeof unscaled];
+  for (std::size_t i = 0; i < sizeof bytes; ++i) bytes[i] = static_cast<char>(unscaled >> (56 - 8 * i));
+  std::size_t from = 0;  // the sign must still be seen in the first byte that is left
+  while (from + 1 < sizeof bytes && bytes[from] == (unscaled < 0 ? '\xff' : '\0') &&
+         ((bytes[from] ^ bytes[from + 1]) & 0x80) == 0)
+    ++from;
+  put_avro_bytes({bytes + from, sizeof bytes - from}, out);
 }
 void put_avro_fixed(const void* v, std::size_t n, std::string& out) {
   out.append(static_cast<const char*>(v), n);

@@ -39,7 +39,26 @@ struct order {
 };
 BOOST_DESCRIBE_STRUCT(order, (), (id, name, coupon, items, prices, gift, paid, rate, at))
 
+struct renamed {
+  std::string sku;
+  int count = 0;
+};
+BOOST_DESCRIBE_STRUCT(renamed, (), (sku, count))
+
+struct tree {
+  int leaf = 0;
+  std::vector<tree> children;
+  friend bool operator==(const tree&, const tree&) = default;
+};
+BOOST_DESCRIBE_STRUCT(tree, (), (leaf, children))
+
 }  // namespace formats
+
+template <>
+struct penstock::avro_aliases<formats::renamed> {
+  static constexpr std::pair<std::string_view, std::string_view> fields[] = {{"sku", "item"},
+                                                                             {"sku", "article"}};
+};
 
 namespace penstock {
 namespace {
@@ -193,6 +212,57 @@ TEST(avro, reads_what_other_schemas_have_written) {
   want.rate = 2;
   want.at = std::chrono::system_clock::time_point(std::chrono::microseconds(1700000000123456));
   EXPECT_EQ(read(avro_format<formats::order>(other_schema), bytes(other_hex)), want);
+}
+
+TEST(avro, fields_are_found_by_their_aliases) {
+  EXPECT_EQ(avro_schema_of<formats::renamed>(),
+            R"({"type":"record","name":"formats.renamed","fields":[)"
+            R"({"name":"sku","aliases":["item","article"],"type":"string"},{"name":"count","type":"int"}]})");
+  const std::string before = R"({"type":"record","name":"r","fields":[{"name":"count","type":"int"},)"
+                             R"({"name":"article","type":"string"}]})";
+  const auto item = read(avro_format<formats::renamed>(before), bytes("060261"));
+  EXPECT_EQ(item.sku, "a");
+  EXPECT_EQ(item.count, 3);
+}
+
+// The bytes of the decimals as Java's BigInteger.toByteArray has them.
+TEST(avro, decimals) {
+  using money = avro_decimal<9, 2>;
+  EXPECT_EQ(avro_schema_of<money>(), R"({"type":"bytes","logicalType":"decimal","precision":9,"scale":2})");
+  for (const auto& [unscaled, hex] :
+       std::vector<std::pair<std::int64_t, std::string>>{{0, "0200"},
+                                                         {1, "0201"},
+                                                         {-1, "02ff"},
+                                                         {127, "027f"},
+                                                         {128, "040080"},
+                                                         {-128, "0280"},
+                                                         {-129, "04ff7f"},
+                                                         {123'456, "0601e240"},
+                                                         {-123'456, "06fe1dc0"}}) {
+    EXPECT_EQ(written(avro<money>, money{unscaled}), bytes(hex)) << unscaled;
+    EXPECT_EQ(read(avro<money>, bytes(hex)).unscaled, unscaled) << hex;
+  }
+  const std::string fixed =
+      R"({"type":"fixed","name":"f","size":12,"logicalType":"decimal","precision":20,"scale":2})";
+  EXPECT_EQ(read(avro_format<money>(fixed), bytes("fffffffffffffffffffe1dc0")).unscaled, -123'456);
+  EXPECT_EQ(read(avro_format<double>(fixed), bytes("00000000000000000001e240")), 1234.56);
+  EXPECT_EQ(problem_of(avro_format<money>(fixed), bytes("010000000000000000000000")),
+            "a decimal has more than 18 digits");
+  EXPECT_EQ(problem_of(avro_format<money>(fixed), bytes("000000008000000000000000")).substr(0, 9),
+            "a decimal");
+  EXPECT_EQ(problem_of(avro<money>, bytes("00")), "a decimal has no bytes");
+  EXPECT_EQ((problem_of(avro_format<avro_decimal<9, 3>>(avro_schema_of<money>()), bytes("0201"))),
+            "the writer's decimal has scale 2, not 3");
+  EXPECT_EQ(problem_of(avro_format<money>(R"("bytes")"), bytes("0201")),
+            "expected a decimal, the writer's schema has bytes");
+}
+
+TEST(avro, records_refer_to_themselves_by_name) {
+  EXPECT_EQ(avro_schema_of<formats::tree>(),
+            R"({"type":"record","name":"formats.tree","fields":[{"name":"leaf","type":"int"},)"
+            R"({"name":"children","type":{"type":"array","items":"formats.tree"}}]})");
+  const formats::tree whole{1, {{2, {}}, {3, {{4, {}}}}}};
+  EXPECT_EQ(read(avro<formats::tree>, written(avro<formats::tree>, whole)), whole);
 }
 
 TEST(avro, says_what_is_wrong) {

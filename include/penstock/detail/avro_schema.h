@@ -41,6 +41,7 @@ struct avro_node {
   std::vector<std::string> symbols{};
   std::size_t size = 0;               ///< of fixed
   std::int64_t units_per_second = 0;  ///< of a logical timestamp in a long; 0: it is none
+  int scale = -1;                     ///< of a logical decimal in bytes or a fixed; -1: it is none
 };
 
 /// A parsed schema: constant once made, shared by all threads.
@@ -66,6 +67,8 @@ class avro_reader {
   bool get_boolean(bool& out);
   bool get_float(float& out);
   bool get_double(double& out);
+  /// A decimal's digits as one number, the point left out.
+  bool get_decimal(const avro_node& node, std::int64_t& unscaled);
   /// The branch of a union, the symbol of an enum.
   bool get_index(std::size_t count, std::size_t& out);
   /// The next block of an array or map: its number of items, 0 at the end. No more than there are bytes.
@@ -93,6 +96,7 @@ class avro_reader {
 
 void put_avro_long(std::int64_t v, std::string& out);
 void put_avro_bytes(std::string_view v, std::string& out);
+void put_avro_decimal(std::int64_t unscaled, std::string& out);
 void put_avro_fixed(const void* v, std::size_t n, std::string& out);
 
 /// A C++ type's name as Avro writes it: "shop::order" is "shop.order".
