@@ -69,7 +69,7 @@ ps::result<> write_events(const generator& make, std::int64_t count, const std::
 }
 
 event_input input_of(const options& o) {
-  if (!o.input.empty()) return {ndjson_file{o.input}};
+  if (!o.input.empty()) return {ndjson_file(o.input)};
   if (!o.brokers.empty()) {
     return {ps::kafka::source{.topics = {o.topic},
                               .brokers = o.brokers,

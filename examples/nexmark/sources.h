@@ -2,6 +2,7 @@
 // Where events come from: memory, a file of JSON lines, a Kafka topic.
 #pragma once
 
+#include <penstock/files.h>
 #include <penstock/kafka/source.h>
 #include <penstock/source.h>
 
@@ -33,13 +34,10 @@ struct events_in_memory {
 };
 
 /// A file with one event a line. Ends where the file does.
-struct ndjson_file {
-  std::string path;
-  std::unique_ptr<penstock::source_connector> make_source() const;
-};
+penstock::files::source ndjson_file(std::string path);
 
 struct event_input {
-  std::variant<events_in_memory, ndjson_file, penstock::kafka::source> from;
+  std::variant<events_in_memory, penstock::files::source, penstock::kafka::source> from;
   /// For what is not in memory: options of a source, as topology::read wants them.
   std::unique_ptr<penstock::source_connector> make_source() const;
 };
