@@ -13,65 +13,18 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "job.h"
 
 namespace ps = penstock;
 
 namespace {
 
-struct arrival {
-  std::string key;
-  std::string src;
-};
-struct counted {
-  std::string key;
-  std::int64_t count = 0;
-  std::string src;
-};
-
-struct arrival_format {
-  using value_type = arrival;
-  ps::result<> decode(const ps::raw& record, arrival& into) const {
-    into.key.assign(record.key);
-    into.src = std::to_string(record.partition()) + ':' + std::to_string(record.offset);
-    return {};
-  }
-};
-
-struct count_format {
-  bool encode_key(const counted& c, std::string& out) const {
-    out += c.key;
-    return true;
-  }
-  void encode(const counted& c, std::string& out) const { out += std::to_string(c.count); }
-  void encode_headers(const counted& c, ps::header_writer& out) const { out.add("src", c.src); }
-};
-
-struct counter {
-  using output = counted;
-  ps::value_state<std::int64_t> count;
-  explicit counter(auto& state) : count(state, "count") {}
-  void process(const arrival& a, auto& ctx) {
-    const std::int64_t n = count.value_or(0) + 1;
-    count.set(n);
-    ctx.emit({a.key, n, a.src});
-  }
-};
-
 ps::kafka::sink counts(const std::string& topic) {
   return {.topic = topic, .create = ps::kafka::create_topic{.partitions = 4}};
-}
-
-ps::topology count_job(const std::string& in, const std::string& out, const std::string& also) {
-  ps::topology topo("eos-count");
-  auto all = topo.read("in", ps::kafka::source{.topics = {in}}, arrival_format{})
-                 .key_by(&arrival::key)
-                 .process<counter>("count");
-  all.write("out", counts(out), count_format{});
-  if (!also.empty()) all.write("also", counts(also), count_format{});
-  return topo;
 }
 
 }  // namespace
@@ -109,7 +62,9 @@ int main(int argc, char** argv) {
   options.run.commit_interval = std::chrono::milliseconds(interval_ms);
   options.run.standby = std::chrono::milliseconds(standby_ms);
   options.run.delivery = ps::guarantee::exactly_once;
-  if (auto done = ps::run(count_job(in, out, also), options); !done) {
+  const auto topo = eos_count::count_job(ps::kafka::source{.topics = {in}}, counts(out),
+                                         also.empty() ? std::nullopt : std::optional(counts(also)));
+  if (auto done = ps::run(topo, options); !done) {
     std::fprintf(stderr, "eos_count: %s\n", done.error().message().c_str());
     return 1;
   }

@@ -322,6 +322,7 @@ TEST(kept_columns, have_their_numbers_for_ever) {
   ASSERT_NE(c->get(), nullptr);
   EXPECT_EQ(*c->get(), 30);
   rows.done();
+}
 
 /// So large that a table has many parts soon.
 struct large {
