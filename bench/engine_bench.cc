@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine in memory, without a broker: what one record costs.  engine_bench [NAME] [MILLIONS OF RECORDS]
+// keys, groups and timers show what state costs while it grows: 3 to 8 GB.
 #include <fmt/format.h>
 #include <penstock/job.h>
 #include <penstock/json.h>
 #include <penstock/topology.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -89,6 +93,36 @@ void measure(std::string_view name, const ps::topology& topo, unsigned lanes, st
                        : "WRONG ANSWER");
   std::fflush(stdout);
 }
+
+/// What state costs while it grows: memory, and the longest time that the lane had for nothing else. That is
+/// counted in CPU time, so that what other programs do to this one is not in it.
+class growth {
+ public:
+  growth() : before_(resident_bytes()) {}
+  /// Called for record after record by one lane.
+  void step(std::int64_t record) {
+    if (record % 256 != 0) return;
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    const double now = static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
+    if (record != 0) longest_ms_ = std::max(longest_ms_, now - last_ms_);
+    last_ms_ = now;
+  }
+  void print(std::int64_t things, const char* what) const {
+    fmt::print("{:>34} {:.1f} bytes a {}, longest pause {:.1f} ms of CPU time\n", "",
+               static_cast<double>(resident_bytes() - before_) / static_cast<double>(things), what,
+               longest_ms_);
+  }
+
+ private:
+  static std::int64_t resident_bytes() {
+    std::int64_t pages = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> pages >> resident;
+    return resident * 4096;
+  }
+  std::int64_t before_;
+  double last_ms_ = 0, longest_ms_ = 0;
+};
 
 std::int64_t expected_sum(std::int64_t n) {
   std::int64_t sum = 0;
@@ -184,6 +218,75 @@ void process_count(std::int64_t n) {
   measure("keyed process, one value state", topo, 1, n, [&] { return t.count <= n / 1000; });
 }
 
+/// A key a record, each with a value, all of them live at the end.
+void many_keys(std::int64_t n) {
+  struct once {
+    using output = std::int64_t;
+    ps::value_state<std::int64_t> seen;
+    explicit once(ps::keyed_state<std::int64_t>& state) : seen(state, "seen") {}
+    void process(const std::int64_t& c, ps::keyed_context<std::int64_t, std::int64_t>&) { seen.set(c); }
+  };
+  growth g;
+  ps::topology topo("many-keys");
+  topo.generate("keys", n,
+                [&g, n](std::int64_t i) {
+                  g.step(i);
+                  if (i == n - 1) g.print(n, "key");
+                  return i;
+                })
+      .key_by([](std::int64_t i) { return i; })
+      .process<once>("once")
+      .for_each("out", [](std::int64_t) {});
+  measure("keyed process, every key new", topo, 1, n, [] { return true; });
+}
+
+/// A running count of keys that are all new.
+void many_groups(std::int64_t n) {
+  growth g;
+  total t;
+  ps::topology topo("many-groups");
+  topo.generate("keys", n,
+                [&g, n](std::int64_t i) {
+                  g.step(i);
+                  if (i == n - 1) g.print(n, "key");
+                  return i;
+                })
+      .key_by([](std::int64_t i) { return i; })
+      .aggregate("count", ps::count())
+      .for_each("out", [&t](const auto& r) { t.count += r.second; });
+  measure("running count, every key new", topo, 1, n, [&] { return t.count == n; });
+}
+
+/// Two timers a key, five sixths of all of them live in the end; the others fire while those are set.
+void many_timers(std::int64_t n) {
+  static constexpr std::int64_t a_second = 500'000;  // records, so a million timers
+  const std::int64_t ahead_ms = n * 5 / 6 / (a_second / 1000);
+  struct waiting {
+    using output = std::int64_t;
+    std::int64_t ahead_ms;
+    waiting(ps::keyed_state<std::int64_t>&, std::int64_t ahead) : ahead_ms(ahead) {}
+    void process(const std::int64_t&, ps::keyed_context<std::int64_t, std::int64_t>& ctx) {
+      ctx.set_event_timer(ctx.timestamp() + ahead_ms);
+      ctx.set_event_timer(ctx.timestamp() + ahead_ms + 1 + ctx.timestamp() % 977);
+    }
+    void on_timer(const ps::timer&, ps::keyed_context<std::int64_t, std::int64_t>& ctx) { ctx.emit(1); }
+  };
+  growth g;
+  total t;
+  ps::topology topo("many-timers");
+  topo.generate("keys", n,
+                [&g, n](std::int64_t i) {
+                  g.step(i);
+                  if (i == n - 1) g.print(n / 6 * 10, "live timer");
+                  return i;
+                })
+      .assign_timestamps([](std::int64_t i) { return i / (a_second / 1000); })
+      .key_by([](std::int64_t i) { return i; })
+      .process<waiting>("waiting", ahead_ms)
+      .for_each("out", [&t](std::int64_t) { ++t.count; });
+  measure("two event timers a record", topo, 1, n, [&] { return t.count == 2 * n; });
+}
+
 void interval_join(std::int64_t n) {
   total t;
   ps::topology topo("interval-join");
@@ -237,6 +340,10 @@ int main(int argc, char** argv) {
   if (wanted("session"))
     keyed_count("keyed session count, gap 50 ms", size(20), 1, &click::user, ps::session{.gap = 50ms}, 1);
   if (wanted("process")) process_count(size(20));
+  // These need memory: not without being asked for.
+  if (only == "keys") many_keys(size(50));
+  if (only == "groups") many_groups(size(50));
+  if (only == "timers") many_timers(size(60));
   if (wanted("interval")) interval_join(size(10));
   if (wanted("json")) json_filter(size(5));
 }
