@@ -27,7 +27,10 @@ result<> epoch_channel::write(std::string_view topic, std::int32_t partition,
                               std::span<const outgoing> records) {
   if (result<> r = io::failpoint("channel.write"); !r) return r;
   if (failure_) return fail(*failure_);
-  record_queue* waits = sealed_ || flushing_ ? &next_ : !now_.empty() ? &now_ : nullptr;
+  record_queue* waits = sealed_ && flushing_   ? &later_
+                        : sealed_ || flushing_ ? &next_
+                        : !now_.empty()        ? &now_
+                                               : nullptr;
   std::size_t taken = 0;
   if (waits == nullptr) {
     auto sent = producer_.append(topic, partition, records);
@@ -42,7 +45,9 @@ result<> epoch_channel::write(std::string_view topic, std::int32_t partition,
 void epoch_channel::flush(std::function<void(result<>)> done) {
   if (result<> r = io::failpoint("channel.flush"); !r) return done(std::move(r));
   if (failure_) return done(fail(*failure_));
-  if (!now_.empty()) {
+  // Sealed still: the epoch that ends has begun, but the lane, busy, has not heard of it. What was written
+  // for it waits in next_, and must be in its transaction before it may end.
+  if (sealed_ || !now_.empty()) {
     flushing_ = std::move(done);
     return;
   }
@@ -54,6 +59,7 @@ void epoch_channel::next_epoch() {
   static_cast<void>(io::failpoint("channel.next_epoch.before"));
   sealed_ = false;
   std::swap(now_, next_);
+  std::swap(next_, later_);
   drain();
   static_cast<void>(io::failpoint("channel.next_epoch.after"));
 }

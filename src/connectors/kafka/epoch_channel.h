@@ -73,9 +73,10 @@ class epoch_channel : public std::enable_shared_from_this<epoch_channel> {
   static constexpr std::size_t most_waiting = 4u << 20;
   transactional_producer& producer_;
   io::event_loop& lane_;
-  record_queue now_;   // of the open epoch: no memory for them yet, or no metadata
-  record_queue next_;  // of the next one
-  bool sealed_ = false;
+  record_queue now_;     // of the open epoch: no memory for them yet, or no metadata
+  record_queue next_;    // of the next one
+  record_queue later_;   // of the one behind, while the end of the next one is asked for already
+  bool sealed_ = false;  // the open epoch has ended here; until the lane hears that the next one has begun
   std::optional<error> failure_;
   std::function<void(result<>)> flushing_;
 };
