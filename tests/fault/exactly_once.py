@@ -153,7 +153,8 @@ class Check:
             if [src for _, src in counted] != of_key[key][: len(counted)]:
                 at = next(i for i, (_, src) in enumerate(counted) if src != of_key[key][i])
                 raise Wrong(f"the outputs of key {key} are not in the order of its input, or one is left out: from "
-                            f"count {at} on they are of {[src for _, src in counted][at:at + 4]}, not {of_key[key][at:at + 4]}")
+                            f"count {at} on they are of {[src for _, src in counted][at:at + 4]}, not "
+                            f"{of_key[key][at:at + 4]}")
         if complete:
             missing = [src for src in given if src not in seen]
             if missing:
