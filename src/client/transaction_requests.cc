@@ -24,6 +24,7 @@ constexpr std::int16_t last_add_of_clients = 3;  // later ones are for brokers
 // How long a broker waits before it tries again what came too early: there is nothing to gain by waiting
 // longer.
 constexpr std::chrono::milliseconds patience_for_markers{20};
+constexpr std::chrono::milliseconds between_questions{1};
 
 }  // namespace
 
@@ -283,7 +284,6 @@ void transactions::end_answered(result<wire::end_txn_response> response) {
 void transactions::await_markers() {
   marking_ = true;
   marked_at_latest_ = cluster_.now() + patience_for_markers;
-  markers_.short_wait.reset();
   ask_for_markers();
 }
 
@@ -298,7 +298,7 @@ void transactions::ask_for_markers() {
                                response->transaction_states[0].error_code == 0 &&
                                response->transaction_states[0].transaction_state.starts_with("Prepare");
         if (!preparing || cluster_.now() >= marked_at_latest_) return markers_written();
-        markers_.timer.arm(markers_.short_wait.next(cluster_.random()), [this, number] {
+        markers_.timer.arm(between_questions, [this, number] {
           if (marking_ && number == number_) ask_for_markers();
         });
       });
