@@ -12,7 +12,7 @@ using wire::error_code;
 
 namespace {
 
-error_code code_of(log::append_status s) {
+error_code marker_code(log::append_status s) {
   switch (s) {
     case log::append_status::invalid_producer_epoch: return error_code::invalid_producer_epoch;
     case log::append_status::coordinator_fenced: return error_code::transaction_coordinator_fenced;
@@ -79,7 +79,7 @@ result<std::optional<syncer::target>> transaction_store::write_marker(partition&
   auto appended = (*log)->append(bytes, {.leader_epoch = core_.leader_epoch(),
                                          .epoch_of_its_own = end.version == transaction_version::raised});
   if (!appended) return refused(core_.storage_error(appended.error()), appended.error().message());
-  if (const auto e = code_of(appended->status); e != error_code::none)
+  if (const auto e = marker_code(appended->status); e != error_code::none)
     return refused(e, fmt::format("a marker of producer {} epoch {} for {}", end.producer.id,
                                   end.producer.epoch, p.name()));
   core_.appended(p, bytes.size(), false);

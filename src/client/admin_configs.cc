@@ -21,7 +21,7 @@ using wire::error_code;
 
 namespace {
 
-std::string title(const config_key& k) {
+std::string config_title(const config_key& k) {
   switch (k.kind) {
     case config_resource::topic: return "configuration of topic '" + k.name + "'";
     case config_resource::broker:
@@ -159,9 +159,9 @@ void admin_client::describe_configs(std::vector<config_key> of, bool synonyms, b
     request.include_synonyms = synonyms;
     request.include_documentation = documentation;
     admin_call<wire::describe_configs_response>(
-        cluster_, plan(reader_of(of[i]), title(of[i])), std::move(request),
+        cluster_, plan(reader_of(of[i]), config_title(of[i])), std::move(request),
         &no_code<wire::describe_configs_response>,
-        [what = title(of[i]), slot = all->slot(i)](result<wire::describe_configs_response> r) mutable {
+        [what = config_title(of[i]), slot = all->slot(i)](result<wire::describe_configs_response> r) mutable {
           if (!r) return slot(fail(r.error()));
           if (r->results.empty()) return slot(fail(errc::corrupt, what + ": the broker left out a result"));
           auto& answer = r->results.front();
@@ -188,7 +188,7 @@ void admin_client::alter_configs(std::vector<kafka::config_changes> changes, boo
                            reset ? std::nullopt : std::optional<std::string>(c.value)});
     }
     const auto to = writer_of(one.of);
-    const auto what = title(one.of);
+    const auto what = config_title(one.of);
     admin_call<wire::incremental_alter_configs_response>(
         cluster_, plan(to, what), std::move(request), &code_of_alter,
         [this, validate_only, one = std::move(one), what,
@@ -209,7 +209,7 @@ void admin_client::alter_legacy(kafka::config_changes changes, bool validate_onl
                     done = std::move(done)](result<each<std::vector<config_entry>>> now) mutable {
                      if (!now) return done(fail(now.error()));
                      if (!now->front()) return done(fail(now->front().error()));
-                     const auto what = title(changes.of);
+                     const auto what = config_title(changes.of);
                      auto after = replaced(*now->front(), changes.changes, what);
                      if (!after) return done(fail(after.error()));
                      wire::alter_configs_request request;

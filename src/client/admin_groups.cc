@@ -22,7 +22,7 @@ using wire::error_code;
 
 namespace {
 
-std::string title(const std::string& id) { return "group '" + id + "'"; }
+std::string group_title(const std::string& id) { return "group '" + id + "'"; }
 
 std::vector<topic_partition> parse_assignment(const std::string& bytes) {
   std::vector<topic_partition> all;
@@ -157,7 +157,7 @@ void admin_client::describe_groups(std::vector<std::string> ids, done_with<each<
     wire::consumer_group_describe_request request;
     request.group_ids.push_back(ids[i]);
     admin_call<wire::consumer_group_describe_response>(
-        cluster_, plan(route::group(ids[i]), title(ids[i])), std::move(request), &first_consumer_group,
+        cluster_, plan(route::group(ids[i]), group_title(ids[i])), std::move(request), &first_consumer_group,
         [this, id = ids[i], slot = all->slot(i)](result<wire::consumer_group_describe_response> r) mutable {
           if (!r && r.error().kind() != errc::unsupported) return slot(fail(r.error()));
           if (!r || r->groups.empty()) return describe_classic_group(id, std::move(slot));
@@ -166,7 +166,7 @@ void admin_client::describe_groups(std::vector<std::string> ids, done_with<each<
           if (code == error_code::none) return name_coordinator(info_of(g), std::move(slot));
           if (code == error_code::group_id_not_found || code == error_code::unsupported_version)
             return describe_classic_group(id, std::move(slot));
-          slot(fail(answer_error(g.error_code, title(id), g.error_message)));
+          slot(fail(answer_error(g.error_code, group_title(id), g.error_message)));
         });
   }
 }
@@ -175,14 +175,15 @@ void admin_client::describe_classic_group(const std::string& id, done_with<group
   wire::describe_groups_request request;
   request.groups.push_back(id);
   admin_call<wire::describe_groups_response>(
-      cluster_, plan(route::group(id), title(id)), std::move(request), &first_group,
+      cluster_, plan(route::group(id), group_title(id)), std::move(request), &first_group,
       [this, id, done = std::move(done)](result<wire::describe_groups_response> r) mutable {
         if (!r) return done(fail(r.error()));
-        if (r->groups.empty()) return done(fail(errc::not_found, title(id) + " does not exist"));
+        if (r->groups.empty()) return done(fail(errc::not_found, group_title(id) + " does not exist"));
         auto& g = r->groups.front();
-        if (g.error_code != 0) return done(fail(answer_error(g.error_code, title(id), g.error_message)));
+        if (g.error_code != 0)
+          return done(fail(answer_error(g.error_code, group_title(id), g.error_message)));
         // Before version 6 a group that nobody knows is a dead one.
-        if (g.group_state == "Dead") return done(fail(errc::not_found, title(id) + " does not exist"));
+        if (g.group_state == "Dead") return done(fail(errc::not_found, group_title(id) + " does not exist"));
         name_coordinator(info_of(g), std::move(done));
       });
 }
@@ -202,13 +203,14 @@ void admin_client::delete_groups(std::vector<std::string> ids, done_with<each<>>
     wire::delete_groups_request request;
     request.groups_names.push_back(ids[i]);
     admin_call<wire::delete_groups_response>(
-        cluster_, plan(route::group(ids[i]), title(ids[i])), std::move(request), &first_deleted,
+        cluster_, plan(route::group(ids[i]), group_title(ids[i])), std::move(request), &first_deleted,
         [id = ids[i], slot = all->slot(i)](result<wire::delete_groups_response> r) mutable {
           if (!r) return slot(fail(r.error()));
           if (r->results.empty())
-            return slot(fail(errc::corrupt, title(id) + ": the broker left out a result"));
+            return slot(fail(errc::corrupt, group_title(id) + ": the broker left out a result"));
           const auto& g = r->results.front();
-          if (g.error_code != 0) return slot(fail(answer_error(g.error_code, title(id), g.error_message)));
+          if (g.error_code != 0)
+            return slot(fail(answer_error(g.error_code, group_title(id), g.error_message)));
           slot({});
         });
   }
@@ -225,12 +227,12 @@ void admin_client::remove_members(std::string group_id, std::vector<kafka::membe
     if (!reason.empty()) out.reason = reason;
   }
   admin_call<wire::leave_group_response>(
-      cluster_, plan(route::group(group_id), title(group_id), 3), std::move(request),
+      cluster_, plan(route::group(group_id), group_title(group_id), 3), std::move(request),
       &top_code<wire::leave_group_response>,
       [group_id, members = std::move(members),
        done = std::move(done)](result<wire::leave_group_response> r) mutable {
         if (!r) return done(fail(r.error()));
-        if (r->error_code != 0) return done(fail(answer_error(r->error_code, title(group_id))));
+        if (r->error_code != 0) return done(fail(answer_error(r->error_code, group_title(group_id))));
         each<> all;
         for (const auto& m : members) {
           const auto found = std::find_if(r->members.begin(), r->members.end(), [&](const auto& a) {
@@ -256,14 +258,14 @@ void admin_client::alter_group_offsets(std::string group_id, std::vector<kafka::
   for (const auto& o : offsets) partitions.push_back(o.partition);
   auto request = commit_request({.group_id = group_id}, std::move(offsets));
   // Version 2 keeps offsets in Kafka; 9 is the last with topic names.
-  auto how = plan(route::group(group_id), title(group_id), 2);
+  auto how = plan(route::group(group_id), group_title(group_id), 2);
   how.options.max_version = 9;
   admin_call<wire::offset_commit_response>(
       cluster_, std::move(how), std::move(request), &code_of_commit,
       [group_id, partitions = std::move(partitions),
        done = std::move(done)](result<wire::offset_commit_response> r) mutable {
         if (!r) return done(fail(r.error()));
-        done(in_order(partitions, commit_answer::of(*r, group_id).found, title(group_id)));
+        done(in_order(partitions, commit_answer::of(*r, group_id).found, group_title(group_id)));
       });
 }
 
@@ -275,13 +277,13 @@ void admin_client::delete_group_offsets(std::string group_id, std::vector<topic_
   for (const auto& tp : partitions) topics[tp.topic].push_back({tp.partition});
   for (auto& [topic, list] : topics) request.topics.push_back({topic, std::move(list)});
   admin_call<wire::offset_delete_response>(
-      cluster_, plan(route::group(group_id), title(group_id)), std::move(request),
+      cluster_, plan(route::group(group_id), group_title(group_id)), std::move(request),
       &top_code<wire::offset_delete_response>,
       [group_id, partitions = std::move(partitions),
        done = std::move(done)](result<wire::offset_delete_response> r) mutable {
         if (!r) return done(fail(r.error()));
-        if (r->error_code != 0) return done(fail(answer_error(r->error_code, title(group_id))));
-        done(in_order(partitions, commit_answer::of(*r, group_id).found, title(group_id)));
+        if (r->error_code != 0) return done(fail(answer_error(r->error_code, group_title(group_id))));
+        done(in_order(partitions, commit_answer::of(*r, group_id).found, group_title(group_id)));
       });
 }
 

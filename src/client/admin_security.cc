@@ -39,7 +39,7 @@ void fill(Filter& out, const acl_filter& f, std::int16_t version) {
   out.permission_type = static_cast<std::int8_t>(f.permission);
 }
 
-struct describe_ask {
+struct describe_acls_ask {
   static constexpr auto key = wire::describe_acls_request::key;
   static constexpr std::int16_t min_version = 0;
   static constexpr std::int16_t max_version = wire::describe_acls_request::max_version;
@@ -108,7 +108,7 @@ void admin_client::describe_acls(acl_filter filter, done_with<std::vector<acl>> 
   // Prefixes came with version 1.
   const std::int16_t min_version = filter.pattern == acl_pattern::prefixed ? 1 : 0;
   admin_call<wire::describe_acls_response>(
-      cluster_, plan({}, "acls", min_version), describe_ask{std::move(filter)},
+      cluster_, plan({}, "acls", min_version), describe_acls_ask{std::move(filter)},
       &top_code<wire::describe_acls_response>,
       [done = std::move(done)](result<wire::describe_acls_response> r) mutable {
         if (!r) return done(fail(r.error()));

@@ -31,7 +31,7 @@ result<> outcome_of(const Item& item, const std::string& thing) {
   return fail(answer_error(item.error_code, thing, item.error_message));
 }
 
-struct delete_ask {
+struct delete_topics_ask {
   static constexpr auto key = wire::delete_topics_request::key;
   static constexpr std::int16_t min_version = 0;
   static constexpr std::int16_t max_version = wire::delete_topics_request::max_version;
@@ -172,7 +172,7 @@ void admin_client::create_topics(std::vector<kafka::new_topic> topics, bool vali
 
 void admin_client::delete_topics(std::vector<std::string> names, done_with<each<>> done) {
   admin_call<wire::delete_topics_response>(
-      cluster_, plan(route::controller(), "delete topics"), delete_ask{names, {}, broker_timeout()},
+      cluster_, plan(route::controller(), "delete topics"), delete_topics_ask{names, {}, broker_timeout()},
       &code_of_delete, [names, done = std::move(done)](result<wire::delete_topics_response> r) mutable {
         if (!r) return done(fail(r.error()));
         std::map<std::string, result<>> found;
@@ -192,8 +192,8 @@ void admin_client::delete_topics_by_id(std::vector<std::string> ids, done_with<e
     uuids.push_back(*parsed);
   }
   admin_call<wire::delete_topics_response>(
-      cluster_, plan(route::controller(), "delete topics by id", 6), delete_ask{{}, uuids, broker_timeout()},
-      &code_of_delete,
+      cluster_, plan(route::controller(), "delete topics by id", 6),
+      delete_topics_ask{{}, uuids, broker_timeout()}, &code_of_delete,
       [ids = std::move(ids), done = std::move(done)](result<wire::delete_topics_response> r) mutable {
         if (!r) return done(fail(r.error()));
         std::map<std::string, result<>> found;

@@ -15,7 +15,7 @@ using wire::error_code;
 
 namespace {
 
-std::string title(const std::string& id) { return "transactional id '" + id + "'"; }
+std::string transactional_id_title(const std::string& id) { return "transactional id '" + id + "'"; }
 
 error_code first_transaction(const wire::describe_transactions_response& r) {
   return r.transaction_states.empty() ? error_code::none
@@ -94,13 +94,14 @@ void admin_client::describe_transactions(std::vector<std::string> ids,
     wire::describe_transactions_request request;
     request.transactional_ids.push_back(ids[i]);
     admin_call<wire::describe_transactions_response>(
-        cluster_, plan(route::transaction(ids[i]), title(ids[i])), std::move(request), &first_transaction,
+        cluster_, plan(route::transaction(ids[i]), transactional_id_title(ids[i])), std::move(request),
+        &first_transaction,
         [this, id = ids[i], slot = all->slot(i)](result<wire::describe_transactions_response> r) mutable {
           if (!r) return slot(fail(r.error()));
           if (r->transaction_states.empty())
-            return slot(fail(errc::corrupt, title(id) + ": the broker left out a result"));
+            return slot(fail(errc::corrupt, transactional_id_title(id) + ": the broker left out a result"));
           auto& t = r->transaction_states.front();
-          if (t.error_code != 0) return slot(fail(answer_error(t.error_code, title(id))));
+          if (t.error_code != 0) return slot(fail(answer_error(t.error_code, transactional_id_title(id))));
           find_coordinator(cluster_, coordinated::transaction, id,
                            [info = info_of(t), slot = std::move(slot)](result<std::int32_t> broker) mutable {
                              if (broker) info.coordinator = *broker;
@@ -202,11 +203,11 @@ void admin_client::fence_producers(std::vector<std::string> ids,
     request.transactional_id = ids[i];
     request.transaction_timeout_ms = broker_timeout();
     admin_call<wire::init_producer_id_response>(
-        cluster_, plan(route::transaction(ids[i]), title(ids[i])), std::move(request),
+        cluster_, plan(route::transaction(ids[i]), transactional_id_title(ids[i])), std::move(request),
         &top_code<wire::init_producer_id_response>,
         [id = ids[i], slot = all->slot(i)](result<wire::init_producer_id_response> r) mutable {
           if (!r) return slot(fail(r.error()));
-          if (r->error_code != 0) return slot(fail(answer_error(r->error_code, title(id))));
+          if (r->error_code != 0) return slot(fail(answer_error(r->error_code, transactional_id_title(id))));
           slot(kafka::fenced_producer{r->producer_id, r->producer_epoch});
         });
   }

@@ -25,6 +25,8 @@
 
 namespace penstock::client {
 
+inline constexpr std::int64_t day_ms = 86'400'000;
+
 enum class client_kind : std::uint8_t { producer = 1, consumer = 2, admin = 4 };
 inline constexpr std::uint8_t every_client = 7;
 

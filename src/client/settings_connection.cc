@@ -10,8 +10,6 @@ namespace {
 
 using kafka::connection_settings;
 
-constexpr std::int64_t day_ms = 86'400'000;
-
 setting bootstrap_servers() {
   setting row{.name = "bootstrap.servers", .type = "list", .range = "host:port"};
   row.text =

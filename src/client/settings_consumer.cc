@@ -8,8 +8,6 @@ using kafka::consumer_settings;
 
 namespace {
 
-constexpr std::int64_t day_ms = 86'400'000;
-
 void add_group_settings(std::vector<setting>& rows) {
   rows.push_back(text("group.id", &consumer_settings::group_id,
                       "The group whose members share the partitions; needed for subscriptions and commits."));

@@ -11,7 +11,6 @@ using kafka::producer_settings;
 
 namespace {
 
-constexpr std::int64_t day_ms = 86'400'000;
 constexpr std::int64_t gib = std::int64_t{1} << 30;
 constexpr auto producers = static_cast<std::uint8_t>(client_kind::producer);
 

@@ -153,7 +153,6 @@ void add_oauth_settings(std::vector<setting>& rows) {
   rows.push_back(extensions());
   rows.push_back(text("https.ca.location", &oauth_settings::ca_file,
                       "The authorities (PEM) to trust for the token endpoint; empty: as for the brokers."));
-  constexpr std::int64_t day_ms = 86'400'000;
   rows.push_back(number("sasl.login.connect.timeout.ms", &oauth_settings::connect_timeout,
                         {.low = 1, .high = day_ms}, "How long connecting to the token endpoint may take."));
   rows.push_back(number("sasl.login.read.timeout.ms", &oauth_settings::read_timeout,

@@ -9,11 +9,13 @@
 #include <string>
 #include <thread>
 
+#include "wire/test_records.h"
+
 namespace penstock::wire {
 namespace {
 
-constexpr compression all_codecs[] = {compression::none, compression::gzip, compression::snappy,
-                                      compression::lz4, compression::zstd};
+using testing::all_codecs;
+
 constexpr std::size_t plenty = std::size_t{64} << 20;
 
 std::string sample(std::size_t size, unsigned letters) {

@@ -14,11 +14,9 @@
 namespace penstock::wire {
 namespace {
 
+using testing::all_codecs;
 using testing::drain;
 using testing::owned_record;
-
-constexpr compression all_codecs[] = {compression::none, compression::gzip, compression::snappy,
-                                      compression::lz4, compression::zstd};
 
 // A copy of a sealed batch, to damage or to keep.
 std::string sealed(batch_builder& b, const batch_builder::seal_options& o = {}) {

@@ -15,6 +15,9 @@
 
 namespace penstock::wire::testing {
 
+inline constexpr compression all_codecs[] = {compression::none, compression::gzip, compression::snappy,
+                                             compression::lz4, compression::zstd};
+
 struct owned_record {
   std::int64_t offset = 0;
   std::int64_t timestamp_ms = 0;

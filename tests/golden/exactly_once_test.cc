@@ -10,6 +10,7 @@
 
 #include <random>
 
+#include "golden.h"
 #include "pipelines.h"
 
 namespace penstock {
@@ -20,8 +21,6 @@ using golden::event_format;
 using golden::jobs;
 using testing::driver;
 using testing::topic;
-
-std::string problem(const result<>& r) { return r ? "" : r.error().message(); }
 
 topic random_events(std::uint64_t seed, std::uint32_t partitions, int records) {
   std::mt19937_64 random(seed);

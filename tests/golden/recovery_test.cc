@@ -21,15 +21,15 @@ using testing::driver;
 using testing::record;
 using testing::topic;
 
-struct event {
+struct payment {
   std::string key;
   std::int64_t amount = 0;
 };
-struct event_format {
-  using value_type = event;
-  result<event> decode(std::string_view bytes) const {
+struct payment_format {
+  using value_type = payment;
+  result<payment> decode(std::string_view bytes) const {
     const auto at = bytes.find(':');
-    return event{std::string(bytes.substr(0, at)), std::stoll(std::string(bytes.substr(at + 1)))};
+    return payment{std::string(bytes.substr(0, at)), std::stoll(std::string(bytes.substr(at + 1)))};
   }
 };
 struct result_format {
@@ -65,23 +65,23 @@ enum class shape : std::uint8_t { tumbling, lateness, hopping, cascade };
 void build(topology& topo, shape what, const topic& in, const topic& out, std::size_t poll_size) {
   auto source = in.source({.max_lag = 50ms});
   source.poll_size = poll_size;
-  auto keyed = topo.read("in", source, event_format{}).key_by(&event::key);
+  auto keyed = topo.read("in", source, payment_format{}).key_by(&payment::key);
   if (what == shape::tumbling)
     keyed.window(tumbling{.size = 100ms})
-        .aggregate("sum", sum(&event::amount))
+        .aggregate("sum", sum(&payment::amount))
         .write("out", out.sink(), result_format{});
   if (what == shape::lateness)
     keyed.window(tumbling{.size = 100ms, .allowed_lateness = 300ms})
-        .aggregate("sum", sum(&event::amount))
+        .aggregate("sum", sum(&payment::amount))
         .write("out", out.sink(), result_format{});
   if (what == shape::hopping)
     keyed.window(hopping{.size = 300ms, .slide = 100ms})
-        .aggregate("sum", sum(&event::amount))
+        .aggregate("sum", sum(&payment::amount))
         .write("out", out.sink(), result_format{});
   if (what == shape::cascade) {
     using first = window_result<std::string, std::int64_t>;
     keyed.window(tumbling{.size = 100ms})
-        .aggregate("sum", sum(&event::amount))
+        .aggregate("sum", sum(&payment::amount))
         .key_by(&first::key)
         .window(tumbling{.size = 500ms})
         .aggregate("total", sum(&first::value))
@@ -135,10 +135,10 @@ TEST(recovery, commits_stay_at_the_oldest_open_window) {
   auto source = in.source();
   source.bounded = false;
   topology topo("job");
-  topo.read("in", source, event_format{})
-      .key_by(&event::key)
+  topo.read("in", source, payment_format{})
+      .key_by(&payment::key)
       .window(tumbling{.size = 100ms})
-      .aggregate("sum", sum(&event::amount))
+      .aggregate("sum", sum(&payment::amount))
       .write("out", out.sink(), result_format{});
   driver d(topo);
   in.append({.value = "a:1", .timestamp_ms = 10});

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr std::string_view works_mark = "works";
-constexpr auto leave_time = 500ms;
+constexpr auto seat_leave_time = 500ms;
 
 }  // namespace
 
@@ -82,7 +82,7 @@ work_seat::~work_seat() {
   auto done = std::make_shared<std::promise<void>>();
   auto left = done->get_future();
   loop_.post([this, done] { member_->leave([done] { done->set_value(); }); });
-  left.wait_for(leave_time);
+  left.wait_for(seat_leave_time);
   loop_.stop();
   thread_.join();
 }
