@@ -72,9 +72,9 @@ class writer final : public sink_writer {
   std::string lines_;
 };
 
-class connector final : public sink_connector {
+class file_sink_connector final : public sink_connector {
  public:
-  explicit connector(sink options) : options_(std::move(options)) {}
+  explicit file_sink_connector(sink options) : options_(std::move(options)) {}
   std::string describe() const override { return "file " + options_.path; }
   void validate(std::vector<std::string>& problems) const override {
     if (options_.path.empty()) problems.push_back("the file sink has no path");
@@ -91,6 +91,8 @@ class connector final : public sink_connector {
 
 }  // namespace
 
-std::unique_ptr<sink_connector> sink::make_sink() const { return std::make_unique<connector>(*this); }
+std::unique_ptr<sink_connector> sink::make_sink() const {
+  return std::make_unique<file_sink_connector>(*this);
+}
 
 }  // namespace penstock::files

@@ -156,9 +156,9 @@ class reader final : public source_reader {
   std::size_t turn_ = 0;
 };
 
-class connector final : public source_connector {
+class file_source_connector final : public source_connector {
  public:
-  explicit connector(source options) : options_(std::move(options)) {}
+  explicit file_source_connector(source options) : options_(std::move(options)) {}
   std::string describe() const override { return fmt::format("file {}", fmt::join(options_.paths, ", ")); }
   void validate(std::vector<std::string>& problems) const override {
     if (options_.paths.empty()) problems.push_back("the file source has no paths");
@@ -189,6 +189,8 @@ class connector final : public source_connector {
 
 }  // namespace
 
-std::unique_ptr<source_connector> source::make_source() const { return std::make_unique<connector>(*this); }
+std::unique_ptr<source_connector> source::make_source() const {
+  return std::make_unique<file_source_connector>(*this);
+}
 
 }  // namespace penstock::files
