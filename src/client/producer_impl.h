@@ -31,7 +31,7 @@ struct producer::impl {
   const producer_settings settings;
   const io::clock& clock = io::clock::system();
   std::mutex mutex;
-  io::recent_wall_clock wall;        // under mutex
+  io::recent_wall_clock wall;       // under mutex
   std::condition_variable changed;  // memory or metadata became available
   client::accumulator accumulator;
   io::event_loop loop;
