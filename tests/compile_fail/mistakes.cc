@@ -153,7 +153,7 @@ void build(ps::topology& topo) {
   // says: process<F>(name, args...): F must say what it emits, as using output = ...
   numbers.process<no_output>("f").print("out");
 #elif CASE == 22
-  // says: process<F>(name, args...): F must have process(const T&, ctx), with `auto& ctx`
+  // says: process<F>(name, args...): F must have process(const T&, ctx), or T&&, or T, with `auto& ctx`
   numbers.key_by([](int i) { return i; }).process<wrong_record>("f").print("out");
 #elif CASE == 23
   // says: on_timer must be callable as on_timer(const penstock::timer&, ctx)
