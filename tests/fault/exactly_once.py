@@ -378,6 +378,7 @@ def run(args, directory, rng):
     address = broker.address
     proxy = Proxy(args.proxy, address, args.seed % 1000 + 1) if args.proxy else None
     happened, missed = collections.Counter(), collections.Counter()
+    feeder = None
     try:
         for topic in ("in", "out", "also"):
             subprocess.run([args.penstock, "topic", "create", topic, "--partitions", str(PARTITIONS), "--brokers", address],
@@ -389,7 +390,9 @@ def run(args, directory, rng):
             broken_round(args, address, rng)
         else:
             for number, (point, action) in enumerate(plan(args, rng), 1):
-                (happened if one_fault(args, broker, proxy, point, action, rng) else missed)[(point, action)] += 1
+                # On a busy machine a step may not be reached in time: then once more, and once more.
+                met = any(one_fault(args, broker, proxy, point, action, rng) for _ in range(3))
+                (happened if met else missed)[(point, action)] += 1
                 if number % 50 == 0:
                     with feeder.pause:
                         print(f"{number} faults, {check.verify(False)} records out", flush=True)
@@ -397,6 +400,8 @@ def run(args, directory, rng):
         feeder.join()
         records = finish(args, address, check, args.breaking)
     finally:
+        if feeder:
+            feeder.process.kill()  # what holds the output open would keep who reads it waiting
         if proxy:
             proxy.close()
         broker.kill()

@@ -58,23 +58,24 @@ def await_word(job, words, seconds=30):
 class Chain:
     def __init__(self, args, address, rng):
         self.args, self.address, self.rng = args, address, rng
-        self.works = self.start()
+        self.works = self.follows = self.start()
         self.watch = None
-        self.retired = []
 
     def start(self):
         return Job(self.args.job, self.address, self.rng.randint(1, 3),
                    arguments=["--in", "in", "--out", "out", "--app", "counter", f"--standby={self.args.session}"])
 
     def replace(self, how):
-        follower = self.start()
+        self.follows = follower = self.start()
         await_word(follower, "stands by")
         self.watch.await_more(self.watch.seen, 20, "while both are there")
         began = time.monotonic()
-        self.works.process.send_signal(how)
-        if how == signal.SIGTERM:
-            if self.works.end(how) != 0:
-                raise Wrong(f"the job that was to leave said {self.works.said[-5:]}")
+        if how != signal.SIGTERM:
+            self.works.process.send_signal(how)
+        else:  # once: a second one ends it at once
+            status = self.works.end(how)
+            if status != 0:
+                raise Wrong(f"the job that was to leave ended with {status} and said {self.works.said[-5:]}")
         await_word(follower, "takes over")
         turn = time.monotonic() - began
         self.watch.await_more(self.watch.seen, 20, f"from the one that took over, which said {follower.said[-5:]}")
@@ -98,7 +99,7 @@ def run(args, directory, rng):
         broker = Broker(args.penstock, directory + "/data", ["--group-min-session-ms", str(args.session)])
     broker.start()
     address = broker.address
-    chain = None
+    chain = feeder = None
     try:
         for topic in ("in", "out"):
             subprocess.run([args.penstock, "topic", "create", topic, "--partitions", str(PARTITIONS), "--brokers", address],
@@ -121,8 +122,11 @@ def run(args, directory, rng):
             raise Wrong(f"the last one said {chain.works.said[-5:]}")
         print(f"{check.verify(True)} records counted once, in order, state equal, by {3 * args.rounds + 1} processes")
     finally:
+        if feeder:
+            feeder.process.kill()  # what holds the output open would keep who reads it waiting
         if chain:
-            chain.works.end(signal.SIGKILL)
+            for job in (chain.works, chain.follows):
+                job.end(signal.SIGKILL)
             if chain.watch:
                 chain.watch.close()
         broker.kill()
