@@ -74,7 +74,7 @@ add_custom_target(tests_threads)
 add_custom_target(tests_programs)
 # With PENSTOCK_FUZZ, what `./dev build fuzz` builds.
 add_custom_target(fuzzers)
-set(penstock_threaded_tests io_test proxy_test client_test broker_test engine_test connectors_test runtime_test semantics_test
+set(penstock_threaded_tests io_test proxy_test broker_test engine_test connectors_test runtime_test lanes_test
                             client_broker_test)
 
 # penstock_test(NAME room_test SOURCES a_test.cc [DEPS targets] [LABELS labels])

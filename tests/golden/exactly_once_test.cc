@@ -19,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using golden::event_format;
 using golden::jobs;
+using golden::problem;
 using testing::driver;
 using testing::topic;
 
