@@ -19,7 +19,6 @@ warmed up first: its compiler has seen the paths, and a topic's pages are in mem
 docs/performance.md has figures and says what was tried.
 """
 import argparse
-import json
 import os
 import pathlib
 import re
@@ -30,6 +29,8 @@ import subprocess
 import sys
 import time
 
+from peers import contest
+from peers.contest import cpu_of, measure, output_of
 from peers.kafka import Kafka
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -38,18 +39,6 @@ PENSTOCK = BUILD / "penstock"
 PARTS = ("consume", "produce", "codecs", "sizes", "latency", "idle", "stalled", "tls")
 LARGE_BATCHES = ("--batch-size", 1_000_000, "--linger-ms", 20)  # as librdkafka has them; codecs find more in them
 SIZED_BYTES = 1_500_000_000  # of the topics with large records
-
-
-def output_of(*command):
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with status {done.returncode}")
-    return done.stdout
-
-
-def measure(*command):
-    """Runs a program that prints one JSON line of figures last."""
-    return json.loads(output_of(*command).strip().splitlines()[-1])
 
 
 def with_x(settings):
@@ -69,11 +58,6 @@ def row(label, f):
 
 def resident_mib(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
-
-
-def cpu_of(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Run:
@@ -123,30 +107,17 @@ class Run:
                 "cpu_ns_per_record": cpu}
 
     def topic(self, name, partitions=None):
-        output_of(PENSTOCK, "topic", "create", name, "--partitions", partitions or self.args.partitions, "--brokers",
-                  self.brokers)
-        return name
+        return contest.create_topic(PENSTOCK, self.brokers, name, partitions or self.args.partitions)
 
     def compare(self, what, records, contestants):
-        """`contestants`: (label, function) pairs, ours first. Prints the rows, the medians, and ours against each."""
-        figures = {label: [] for label, _ in contestants}
-        for _ in range(self.args.rounds):
-            for label, run in contestants:
-                before = self.kafka.cpu()
-                f = run()
-                f["broker_ns"] = (self.kafka.cpu() - before) * 1e9 / records
-                figures[label].append(f)
-                row(f"{label} {what}", f)
-        ours = contestants[0][0]
-        median = lambda label, name: statistics.median(f[name] for f in figures[label])
-        print(f"{what}, medians of {self.args.rounds}:")
-        for label, _ in contestants:
-            ratio = statistics.median(a["records_per_second"] / b["records_per_second"]
-                                      for a, b in zip(figures[ours], figures[label]))
-            against = "" if label == ours else f", {ours} {ratio:.2f} x"
-            print(f"  {label}: {median(label, 'records_per_second') / 1e6:.3f} M/s, "
-                  f"{median(label, 'cpu_ns_per_record'):.0f} ns CPU a record{against}")
-        print(flush=True)
+        """`contestants`: (label, function) pairs, ours first."""
+        def measured(title, _, run):
+            before = self.kafka.cpu()
+            f = run()
+            f["broker_ns"] = (self.kafka.cpu() - before) * 1e9 / records
+            row(title, f)
+            return f
+        contest.compare(what, self.args.rounds, contestants, measured)
 
     def warm_up(self):
         topic = self.topic("warm-up")

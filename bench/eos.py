@@ -29,7 +29,8 @@ import sys
 import tempfile
 import time
 
-from peers import java
+from peers import contest, java
+from peers.contest import cpu_of, measure, output_of
 from peers.embedded import Embedded
 from peers.kafka import Kafka
 
@@ -51,20 +52,6 @@ def show(what):
 def say(line=""):
     show("")
     print(line, flush=True)
-
-
-def output_of(*command):
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=1800,
-                          check=False)
-    if done.returncode != 0:
-        sys.exit(f"{pathlib.Path(command[0]).name} failed with status {done.returncode}: "
-                 f"{(done.stderr or done.stdout).strip()[-2000:]}")
-    return done.stdout
-
-
-def measure(*command):
-    """Runs a program that prints one JSON line of figures last."""
-    return json.loads(output_of(*command).strip().splitlines()[-1])
 
 
 class Run:
@@ -91,9 +78,8 @@ class Run:
         return lambda out: measure(*self.peers["streams"], self.brokers, source, out, self.args.parallelism, interval_ms,
                                    self.folder / "streams", self.args.records)
 
-    def topic(self, name, partitions=PARTITIONS):
-        output_of(PENSTOCK, "topic", "create", name, "--partitions", partitions, "--brokers", self.brokers)
-        return name
+    def topic(self, name):
+        return contest.create_topic(PENSTOCK, self.brokers, name, PARTITIONS)
 
     def remove(self, *topics):
         for t in topics:
@@ -124,22 +110,10 @@ class Run:
 
     def compare(self, what, contestants, expected="records"):
         """`contestants`: (label, function of the topic to write), ours first."""
-        figures = {label: [] for label, _ in contestants}
-        for number in range(self.args.rounds):
-            for label, run in contestants:
-                show(f"{what}: {label}, round {number + 1} of {self.args.rounds}")
-                figures[label].append(self.one(f"{label} {what}", run, expected))
-        ours = contestants[0][0]
-        median = lambda label, name: statistics.median(f[name] for f in figures[label])
-        say(f"{what}, medians of {self.args.rounds}:")
-        for label, _ in contestants:
-            ratio = statistics.median(a["records_per_second"] / b["records_per_second"]
-                                      for a, b in zip(figures[ours], figures[label]))
-            against = "" if label == ours else f", {ours} {ratio:.2f} x"
-            say(f"  {label}: {median(label, 'records_per_second') / 1e6:.3f} M/s, "
-                f"{median(label, 'cpu_ns_per_record'):.0f} ns CPU a record, "
-                f"the broker's {median(label, 'broker_ns'):.0f}{against}")
-        say()
+        def measured(title, number, run):
+            show(f"{title}, round {number + 1} of {self.args.rounds}")
+            return self.one(title, run, expected)
+        contest.compare(what, self.args.rounds, contestants, measured, say)
 
     # The parts.
 
@@ -253,11 +227,6 @@ def moment(watch):
     if not line:
         sys.exit("the job's committed results did not come")
     return json.loads(line)["monotonic_ns"]
-
-
-def cpu_of(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():

@@ -2,7 +2,9 @@
 #include "dead_letters.h"
 
 #include <fmt/format.h>
+#include <penstock/dead_letter.h>
 #include <penstock/detail/json_value.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -16,23 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Whether text needs no encoding in JSON beyond escapes: well-formed UTF-8 (RFC 3629).
-bool is_utf8(std::string_view s) {
-  for (std::size_t i = 0; i < s.size();) {
-    const auto c = static_cast<unsigned char>(s[i++]);
-    if (c < 0x80) continue;
-    const int more = c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 0;
-    if (more == 0 || s.size() - i < static_cast<std::size_t>(more)) return false;
-    const auto next = static_cast<unsigned char>(s[i]);
-    // Longer than needed, a surrogate, or beyond the last character.
-    if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) || (c == 0xf0 && next < 0x90) ||
-        (c == 0xf4 && next > 0x8f))
-      return false;
-    for (int k = 0; k < more; ++k)
-      if ((static_cast<unsigned char>(s[i++]) & 0xc0) != 0x80) return false;
-  }
-  return true;
-}
+/// Whether text needs no encoding in JSON beyond escapes.
+bool is_utf8(std::string_view s) { return simdjson::validate_utf8(s.data(), s.size()); }
 
 void add_bytes(std::string& out, std::string_view name, const std::optional<std::string>& bytes) {
   const bool plain = !bytes || is_utf8(*bytes);
@@ -74,9 +61,10 @@ letter_origin origin_of(const kafka::record& r) {
   letter_origin o;
   std::array<bool, 7> seen{};
   for (const auto& [key, value] : r.headers) {
-    constexpr std::array<std::string_view, 7> own{
-        "penstock.operator",  "penstock.step",   "penstock.error", "penstock.topic",
-        "penstock.partition", "penstock.offset", "penstock.record"};
+    constexpr std::array<std::string_view, 7> own{dead_letter::operator_header,  dead_letter::step_header,
+                                                  dead_letter::error_header,     dead_letter::topic_header,
+                                                  dead_letter::partition_header, dead_letter::offset_header,
+                                                  dead_letter::record_header};
     const std::string text = value.value_or("");
     if (key == redriven_header && o.own_headers == 0) o.redriven = parse_place(text);
     const auto which = static_cast<std::size_t>(std::find(own.begin(), own.end(), key) - own.begin());

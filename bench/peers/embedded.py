@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded broker as a process of its own, to measure with."""
-import os
 import pathlib
 import subprocess
 import tempfile
 
+from peers.contest import cpu_of
 from peers.kafka import in_memory
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,8 +28,7 @@ class Embedded:
 
     def cpu(self):
         """Seconds that the broker has used so far."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.pid)
 
     def __exit__(self, *_):
         self.process.terminate()

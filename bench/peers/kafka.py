@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Apache Kafka to measure against: on loopback, with a listener in the clear and, if wanted, one with TLS."""
-import os
 import pathlib
 import shutil
 import socket
 import subprocess
 import tempfile
+
+from peers.contest import cpu_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts/kafka"
@@ -71,8 +72,7 @@ class Kafka:
 
     def cpu(self):
         """Seconds that the broker has used so far."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.pid)
 
     def __exit__(self, *_):
         subprocess.run([SCRIPT, "stop", "--dir", self.home / "kafka"], check=False, timeout=60)

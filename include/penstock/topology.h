@@ -122,9 +122,10 @@ class topology {
   }
 
   /// Where bad records go whose policy is error_policy::dead_letter: with key, value and timestamp as they
-  /// were read, and the headers penstock.operator, penstock.step, penstock.error and, at a source,
-  /// penstock.topic, penstock.partition, penstock.offset. Behind a named stream or a key the record is no
-  /// longer there as it was read: the letter then has the headers alone. Written in the epoch of the record.
+  /// were read, and the headers of <penstock/dead_letter.h>: penstock.operator, penstock.step,
+  /// penstock.error and, at a source, penstock.topic, penstock.partition, penstock.offset. Behind a named
+  /// stream or a key the record is no longer there as it was read: the letter then has the headers alone.
+  /// Written in the epoch of the record.
   template <sink_options Sink>
   topology& dead_letters(std::string name, Sink sink,
                          std::source_location where = std::source_location::current()) {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "wire/topic_name.h"
+
 namespace penstock::broker {
 
 std::string partition::name() const { return fmt::format("{}-{}", owner->name(), index); }
@@ -16,13 +18,11 @@ result<> check_topic_name(std::string_view name) {
                 fmt::format("Topic name is invalid: '{}' {}", name.substr(0, 260), why));
   };
   if (name.empty()) return fail(errc::invalid_argument, "Topic name is invalid: it is empty");
-  if (name.size() > 249) return bad("is longer than 249 characters");
+  if (name.size() > wire::longest_topic_name)
+    return bad(fmt::format("is longer than {} characters", wire::longest_topic_name));
   if (name == "." || name == "..") return bad("cannot be '.' or '..'");
-  const bool good = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  });
-  if (!good) return bad("contains characters other than ASCII letters, digits, '.', '_' and '-'");
+  if (!std::all_of(name.begin(), name.end(), wire::legal_in_topic_name))
+    return bad("contains characters other than ASCII letters, digits, '.', '_' and '-'");
   return {};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/lane.h"
 
+#include <penstock/dead_letter.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -348,14 +350,15 @@ void lane::dead_letter(const detail::record_origin& origin, const std::string& n
                        const std::string& cause, std::uint64_t epoch) {
   const std::string partition = origin.from == nullptr ? "" : std::to_string(origin.from->partition);
   const std::string offset = std::to_string(origin.offset);
-  std::vector<record_header> headers{
-      {"penstock.operator", name}, {"penstock.step", step}, {"penstock.error", cause}};
+  std::vector<record_header> headers{{dead_letter::operator_header, name},
+                                     {dead_letter::step_header, step},
+                                     {dead_letter::error_header, cause}};
   if (origin.from != nullptr) {
-    headers.push_back({"penstock.topic", origin.from->topic});
-    headers.push_back({"penstock.partition", partition});
-    headers.push_back({"penstock.offset", offset});
+    headers.push_back({dead_letter::topic_header, origin.from->topic});
+    headers.push_back({dead_letter::partition_header, partition});
+    headers.push_back({dead_letter::offset_header, offset});
   }
-  if (origin.record == nullptr) headers.push_back({"penstock.record", "not kept"});
+  if (origin.record == nullptr) headers.push_back({dead_letter::record_header, "not kept"});
   outgoing letter;
   if (origin.record != nullptr) {
     // Behind those of the letter, so that whoever writes the record again knows them apart.

@@ -12,13 +12,13 @@
 
 #include "connectors/kafka/offset_marks.h"
 #include "io/failpoint.h"
+#include "wire/topic_name.h"
 
 namespace penstock::connectors {
 namespace {
 
 using namespace std::chrono_literals;
 constexpr std::int32_t changelog_partitions = 4;
-constexpr std::size_t longest_name = 249;  // that a topic may have
 
 /// Rows stay until they are replaced; with "delete", also beside "compact", they go by age.
 result<> check_policy(kafka::admin& admin, const std::string& topic, const std::string& op) {
@@ -136,9 +136,7 @@ class preparation {
 std::string changelog_name(std::string_view application, std::string_view op) {
   std::string name = fmt::format("{}-{}-changelog", application, op);
   for (char& c : name) {
-    const bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-';
-    if (!legal) c = '_';
+    if (!wire::legal_in_topic_name(c)) c = '_';
   }
   return name;
 }
@@ -149,12 +147,12 @@ result<std::vector<std::string>> changelog_names(std::string_view application,
   std::map<std::string, std::string> used;
   for (const std::string& op : operators) {
     std::string name = changelog_name(application, op);
-    if (name.size() > longest_name)
+    if (name.size() > wire::longest_topic_name)
       return fail(
           errc::invalid_argument,
           fmt::format("the state of '{}' would be in a topic with a name of {} letters, {} are allowed: "
                       "give the operator or the application a shorter name",
-                      op, name.size(), longest_name));
+                      op, name.size(), wire::longest_topic_name));
     // As metrics see it, where '.' and '_' are one, two topics may not differ in nothing else.
     std::string seen = name;
     for (char& c : seen) c = c == '.' ? '_' : c;
