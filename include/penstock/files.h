@@ -44,7 +44,8 @@ struct source {
 struct sink {
   std::string path;
   std::string header{};  ///< a first line, where the file is new or replaced
-  bool append = false;   ///< goes on behind what is there; otherwise the file is replaced when the job starts
+  /// Goes on behind what is there, on a new line; otherwise the file is replaced when the job starts.
+  bool append = false;
 
   std::unique_ptr<sink_connector> make_sink() const;
 };

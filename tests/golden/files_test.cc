@@ -145,13 +145,17 @@ TEST_F(files_test, problems_are_named) {
 }
 
 TEST_F(files_test, appends_where_it_is_asked_to) {
-  with("out", "old\n");
   topology topo("t");
   topo.read_elements("in", {"new"})
       .write("out", files::sink{.path = path("out"), .header = "h", .append = true}, text);
-  testing::driver d(topo);
-  ASSERT_EQ(outcome(d.finish()), "");
-  EXPECT_EQ(content("out"), "old\nnew\n");
+  // What a crash cut off in the middle of a line is left by itself.
+  for (const auto& [before, after] : std::vector<std::pair<std::string, std::string>>{
+           {"old\n", "old\nnew\n"}, {"old\nhal", "old\nhal\nnew\n"}}) {
+    with("out", before);
+    testing::driver d(topo);
+    ASSERT_EQ(outcome(d.finish()), "");
+    EXPECT_EQ(content("out"), after);
+  }
 }
 
 }  // namespace

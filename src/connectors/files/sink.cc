@@ -23,7 +23,7 @@ class shared_file {
     if (!size) return fail(std::move(size.error()));
     end_ = *size;
     if (end_ == 0 && !options.header.empty()) return write(options.header + "\n");
-    return {};
+    return end_ == 0 ? result<>{} : end_last_line();
   }
   /// Whole lines.
   result<> write(std::string_view lines) {
@@ -38,6 +38,14 @@ class shared_file {
   }
 
  private:
+  /// One that was cut off by a crash, or that somebody else left open, does not run into the next.
+  result<> end_last_line() {
+    char last = 0;
+    auto read = file_->read_at(end_ - 1, {&last, 1});
+    if (!read) return fail(std::move(read.error()));
+    return last == '\n' ? result<>{} : write("\n");
+  }
+
   std::mutex mutex_;
   std::unique_ptr<io::file> file_;
   std::uint64_t end_ = 0;
