@@ -171,6 +171,14 @@ class adder {
   std::size_t mine_ = 0;
 };
 
+/// Which record is number `i` of ranges for so many lanes that go through the same time side by side, as the
+/// partitions of a topic do: one range after the other, each with every so-manieth record.
+std::int64_t side_by_side(std::int64_t i, std::int64_t range_size, unsigned lanes) {
+  std::int64_t range = 0;
+  for (; i >= range_size; i -= range_size) ++range;  // a division would cost more
+  return i * lanes + range;
+}
+
 template <typename Key, typename Window>
 void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key, Window window,
                  std::int64_t copies) {
@@ -178,8 +186,9 @@ void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key,
   adder out;
   topo.generate(
           "clicks", n,
-          [](std::int64_t i) {
-            return click{mix(static_cast<std::uint64_t>(i)) % 100'000, i / 1000};
+          [range_size = n / lanes, lanes](std::int64_t i) {
+            const std::int64_t at = side_by_side(i, range_size, lanes);
+            return click{mix(static_cast<std::uint64_t>(at)) % 100'000, at / 1000};
           },
           lanes)
       .assign_timestamps(&click::ts)
@@ -218,6 +227,15 @@ void process_count(std::int64_t n) {
   measure("keyed process, one value state", topo, 1, n, [&] { return t.count <= n / 1000; });
 }
 
+/// 0, 1, 2 ..., watched while they come: at the last one what the state costs is printed, for so many things.
+auto counted_up(ps::topology& topo, std::int64_t n, growth& g, std::int64_t things, const char* what) {
+  return topo.generate("keys", n, [&g, n, things, what](std::int64_t i) {
+    g.step(i);
+    if (i == n - 1) g.print(things, what);
+    return i;
+  });
+}
+
 /// A key a record, each with a value, all of them live at the end.
 void many_keys(std::int64_t n) {
   struct once {
@@ -228,12 +246,7 @@ void many_keys(std::int64_t n) {
   };
   growth g;
   ps::topology topo("many-keys");
-  topo.generate("keys", n,
-                [&g, n](std::int64_t i) {
-                  g.step(i);
-                  if (i == n - 1) g.print(n, "key");
-                  return i;
-                })
+  counted_up(topo, n, g, n, "key")
       .key_by([](std::int64_t i) { return i; })
       .process<once>("once")
       .for_each("out", [](std::int64_t) {});
@@ -245,12 +258,7 @@ void many_groups(std::int64_t n) {
   growth g;
   total t;
   ps::topology topo("many-groups");
-  topo.generate("keys", n,
-                [&g, n](std::int64_t i) {
-                  g.step(i);
-                  if (i == n - 1) g.print(n, "key");
-                  return i;
-                })
+  counted_up(topo, n, g, n, "key")
       .key_by([](std::int64_t i) { return i; })
       .aggregate("count", ps::count())
       .for_each("out", [&t](const auto& r) { t.count += r.second; });
@@ -274,12 +282,7 @@ void many_timers(std::int64_t n) {
   growth g;
   total t;
   ps::topology topo("many-timers");
-  topo.generate("keys", n,
-                [&g, n](std::int64_t i) {
-                  g.step(i);
-                  if (i == n - 1) g.print(n / 6 * 10, "live timer");
-                  return i;
-                })
+  counted_up(topo, n, g, n / 6 * 10, "live timer")
       .assign_timestamps([](std::int64_t i) { return i / (a_second / 1000); })
       .key_by([](std::int64_t i) { return i; })
       .process<waiting>("waiting", ahead_ms)

@@ -18,8 +18,10 @@ namespace penstock {
 /// specialise it for a type of yours, which must compare with ==:
 ///
 ///     template <> struct penstock::key_traits<point> {
-///       static void append(const point& p, std::string& out);          // equal keys, equal bytes; others
-///       differ static std::uint64_t hash(const point& p) noexcept;            // all 64 bits well mixed
+///       // Equal keys give equal bytes, others differ.
+///       static void append(const point& p, std::string& out);
+///       // All 64 bits well mixed.
+///       static std::uint64_t hash(const point& p) noexcept;
 ///     };
 template <typename K>
 struct key_traits;
@@ -48,27 +50,35 @@ inline std::uint64_t hash_bytes(std::string_view bytes) noexcept {
 /// murmur2 of the key's bytes, without its sign bit: `% partitions` is the partition.
 std::uint32_t partition_hash(std::string_view key_bytes) noexcept;
 
-/// The same of a few bytes, four at a time: of numbers, without a call.
+/// Its steps, for what has its bytes four at a time.
+inline constexpr std::uint32_t hash_factor = 0x5bd1e995;
+constexpr std::uint32_t hash_of_length(std::uint32_t bytes) noexcept { return 0x9747b28c ^ bytes; }
+constexpr std::uint32_t hash_with_word(std::uint32_t h, std::uint32_t word) noexcept {
+  word *= hash_factor;
+  word ^= word >> 24;
+  return (h * hash_factor) ^ (word * hash_factor);
+}
+constexpr std::uint32_t finished_hash(std::uint32_t h) noexcept {
+  h ^= h >> 13;
+  h *= hash_factor;
+  return (h ^ h >> 15) & 0x7fffffff;
+}
+
+/// The same of a few bytes: of numbers, without a call.
 template <std::size_t N>
 requires(N % 4 == 0) inline std::uint32_t partition_hash(const std::array<char, N>& key_bytes) noexcept {
-  constexpr std::uint32_t m = 0x5bd1e995;
-  std::uint32_t h = 0x9747b28c ^ static_cast<std::uint32_t>(N);
+  std::uint32_t h = hash_of_length(static_cast<std::uint32_t>(N));
   for (std::size_t i = 0; i < N; i += 4) {
     std::uint32_t k;
     std::memcpy(&k, key_bytes.data() + i, 4);
-    k *= m;
-    k ^= k >> 24;
-    k *= m;
-    h = (h * m) ^ k;
+    h = hash_with_word(h, k);
   }
-  h ^= h >> 13;
-  h *= m;
-  return (h ^ h >> 15) & 0x7fffffff;
+  return finished_hash(h);
 }
 
 /// The same of a key of any type; `scratch` is memory to use again.
 template <typename K>
-std::uint32_t hash_for_partition(const K& key, std::string& scratch) {
+inline std::uint32_t hash_for_partition(const K& key, std::string& scratch) {
   if constexpr (std::is_same_v<K, std::string>) {
     return partition_hash(key);
   } else if constexpr (requires { key_traits<K>::bytes(key); }) {

@@ -404,6 +404,19 @@ TEST(partition_hash, is_the_same_for_numbers_as_for_their_bytes) {
   }
 }
 
+TEST(lanes_of_numbers, are_those_of_each_by_itself) {
+  std::mt19937_64 random(14);
+  std::string scratch;
+  std::vector<std::int64_t> keys(100);
+  std::vector<std::uint16_t> lanes(keys.size());
+  for (const std::uint32_t count : {2u, 3u, 128u, 1024u}) {
+    for (auto& key : keys) key = static_cast<std::int64_t>(random() >> random() % 64);
+    lanes_of_numbers(keys.data(), keys.size(), count, lanes.data());
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      EXPECT_EQ(lanes[i], lane_of_key(hash_for_partition(keys[i], scratch), count)) << keys[i];
+  }
+}
+
 TEST(few, behaves_as_a_vector) {
   std::mt19937_64 random(12);
   few<std::string> some;

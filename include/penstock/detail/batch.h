@@ -33,6 +33,15 @@ class column {
   void construct(std::size_t i, V&& value) {
     ::new (static_cast<void*>(data_ + i)) T(std::forward<V>(value));
   }
+  void prefetch(std::size_t from, std::size_t n) const noexcept {
+    const char* const begin = reinterpret_cast<const char*>(data_ + from);
+    for (std::size_t at = 0; at < n * sizeof(T); at += 64) __builtin_prefetch(begin + at);
+  }
+  void construct_some(std::size_t i, const column& from, const std::uint16_t* at, std::size_t n) {
+    T* const to = data_ + i;
+    const T* const values = from.data_;
+    for (std::size_t j = 0; j < n; ++j) ::new (static_cast<void*>(to + j)) T(values[at[j]]);
+  }
   void destroy(std::size_t n) noexcept {
     if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(data_, n);
   }
@@ -96,6 +105,19 @@ class keyed_batch final : public any_batch {
     keys.construct(size_, std::move(key));
     timestamps[size_] = timestamp;
     ++size_;
+  }
+  /// Asks for keys and times of records that will be looked at soon: another lane may have written them.
+  void prefetch(std::size_t from, std::size_t n) const noexcept {
+    if (from >= size_) return;
+    keys.prefetch(from, n);
+    timestamps.prefetch(from, n);
+  }
+  /// Copies records of another batch, those numbered at[0] ... at[n - 1]; there must be room.
+  void add_some(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
+    keys.construct_some(size_, from.keys, at, n);
+    values.construct_some(size_, from.values, at, n);
+    timestamps.construct_some(size_, from.timestamps, at, n);
+    size_ += n;
   }
   void clear() noexcept override {
     const std::size_t n = std::exchange(size_, 0);

@@ -195,6 +195,8 @@ class output {
     records_.add(std::forward<Args>(args)...);
     if (records_.size() == batch_capacity) flush();
   }
+  /// What has been added since.
+  B& pending() noexcept { return records_; }
   void flush() {
     if (records_.size() == 0) return;
     for (std::size_t i = 0; i < to_.size(); ++i) to_[i]->push(records_, i + 1 == to_.size());

@@ -25,6 +25,8 @@ inline std::uint32_t partition_of_hash(std::uint32_t partition_hash) noexcept {
 inline std::size_t lane_of_key(std::uint32_t partition_hash, std::size_t lanes) noexcept {
   return partition_of_hash(partition_hash) * lanes / key_partitions;
 }
+/// The same for n numbers of eight bytes, as key_traits has their bytes; at most 65,535 lanes.
+void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept;
 /// Rows that belong to no key: every lane is given all of them.
 inline constexpr std::uint32_t shared_rows = key_partitions;
 

@@ -10,7 +10,10 @@
 #include <penstock/key.h>
 #include <penstock/sink.h>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -104,12 +107,14 @@ struct exchange_terminal : plain_terminal {
   }
 
  protected:
+  static void provide(target& t) {
+    if (t.filling != nullptr) return;
+    std::unique_ptr<any_batch> used = t.to->recycled();
+    t.filling.reset(used != nullptr ? static_cast<Records*>(used.release()) : new Records);
+  }
   template <typename... Args>
   [[gnu::always_inline]] static void add_to(target& t, Args&&... record) {
-    if (t.filling == nullptr) {
-      std::unique_ptr<any_batch> used = t.to->recycled();
-      t.filling.reset(used != nullptr ? static_cast<Records*>(used.release()) : new Records);
-    }
+    provide(t);
     t.filling->add(std::forward<Args>(record)...);
     if (t.filling->size() == batch_capacity) send(t);
   }
@@ -123,10 +128,21 @@ template <typename K, typename T, typename F>
 struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   static constexpr const char* name = "key_by";
   using base = exchange_terminal<keyed_batch<K, T>>;
+  /// Records that are cheap to copy are first collected as if there were one lane, and then dealt to the
+  /// lanes by the block: one by one, each would wait for its key's hash to know where it goes.
+  static constexpr bool in_blocks =
+      std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<T> && sizeof(T) <= 64;
   F key_of;
   std::string scratch;
+  std::array<std::uint16_t, in_blocks ? batch_capacity + 1 : 0> lanes, order;  // by record
+  std::vector<std::uint16_t> ends;                                             // by lane
 
   explicit key_terminal(F f) : key_of(std::move(f)) {}
+
+  result<> end_of_batch() {
+    if (in_blocks && !this->targets.empty()) deal();
+    return base::end_of_batch();
+  }
 
   template <typename V, typename At>
   [[gnu::always_inline]] void put(V&& value, std::int64_t ts, At at) {
@@ -149,8 +165,56 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
       this->out.add(std::move(key), std::forward<V>(value), ts);
       return;
     }
+    if constexpr (in_blocks) {
+      auto& block = this->out.pending();
+      block.add(std::move(key), std::forward<V>(value), ts);
+      if (block.size() == batch_capacity) deal();
+      return;
+    }
     auto& t = this->targets[lane_of_key(hash_for_partition(key, scratch), this->targets.size())];
     base::add_to(t, std::move(key), std::forward<V>(value), ts);
+  }
+  /// Fills `order` with the numbers of n records, lane by lane, and `ends`.
+  [[gnu::noinline]] void sort_by_lane(const K* keys, std::size_t n) {
+    const std::size_t count = this->targets.size();
+    if constexpr ((std::is_integral_v<K> || std::is_enum_v<K>)&&sizeof(K) == 8) {
+      lanes_of_numbers(keys, n, static_cast<std::uint32_t>(count), lanes.data());
+    } else {
+      for (std::size_t i = 0; i < n; ++i)
+        lanes[i] = static_cast<std::uint16_t>(lane_of_key(hash_for_partition(keys[i], scratch), count));
+    }
+    ends.assign(count, 0);
+    if (count <= 4) {  // a pass a lane: no count in memory that the next record waits for
+      std::size_t at = 0;
+      for (std::size_t lane = 0; lane < count; ++lane) {
+        for (std::size_t i = 0; i < n; ++i) {
+          order[at] = static_cast<std::uint16_t>(i);
+          at += lanes[i] == lane;
+        }
+        ends[lane] = static_cast<std::uint16_t>(at);
+      }
+      return;
+    }
+    for (std::size_t i = 0; i < n; ++i) ++ends[lanes[i]];
+    std::uint16_t before = 0;
+    for (std::uint16_t& end : ends) before += std::exchange(end, before);
+    for (std::size_t i = 0; i < n; ++i) order[ends[lanes[i]]++] = static_cast<std::uint16_t>(i);
+  }
+  void deal() {
+    auto& block = this->out.pending();
+    sort_by_lane(block.keys.data(), block.size());
+    std::size_t at = 0;
+    for (std::size_t lane = 0; lane < ends.size(); ++lane) {
+      auto& t = this->targets[lane];
+      while (at < ends[lane]) {
+        base::provide(t);
+        const std::size_t some = std::min(ends[lane] - at, batch_capacity - t.filling->size());
+        t.filling->add_some(block, order.data() + at, some);
+        if (t.filling->size() == batch_capacity) base::send(t);
+        at += some;
+      }
+    }
+    block.clear();
   }
 };
 

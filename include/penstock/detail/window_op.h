@@ -46,7 +46,8 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     const std::size_t n = records.size();
     for (std::size_t from = 0; from < n && !services_->failed(); from += block) {
       const std::size_t to = std::min(n, from + block);
-      if (all_in_recent_pane(records, from, to)) {
+      records.prefetch(to, block);
+      if (all_in_one_pane(records, from, to)) {
         add_run(records, from, to);
       } else {
         add_each(records, from, to);
@@ -130,15 +131,32 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     p.groups.for_each([&](const K& key, const accumulator&) { rows.erase(prefix, key); });
   }
 
-  // The usual case: records close in time, all of one window that has not fired yet.
-  bool all_in_recent_pane(keyed_batch<K, T>& records, std::size_t from, std::size_t to) const {
-    if (recent_ == nullptr || recent_->fired || shape_.slide != shape_.size) return false;
+  // The usual case: records close in time, all of one window that has not fired yet; `recent_` is that.
+  bool all_in_one_pane(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
+    if (recent_ == nullptr || shape_.slide != shape_.size) return false;
+    // Another lane may have sent them, which is somewhat ahead or behind.
+    if (!holds(*recent_, records.timestamps[from])) {
+      if (records.timestamps[from] == no_timestamp) return false;
+      const std::int64_t wanted = window_start(records.timestamps[from], shape_.offset, shape_.slide);
+      pane* near = near_[near_place(wanted)];
+      if (near == nullptr || near->start != wanted) return false;
+      recent_ = near;
+    }
+    if (recent_->fired) return false;
     const auto start = static_cast<std::uint64_t>(recent_->start);
     const auto size = static_cast<std::uint64_t>(shape_.size);
     const std::int64_t* ts = records.timestamps.data();
     bool all = true;
     for (std::size_t i = from; i < to; ++i) all &= static_cast<std::uint64_t>(ts[i]) - start < size;
     return all;
+  }
+
+  bool holds(const pane& p, std::int64_t ts) const noexcept {
+    return static_cast<std::uint64_t>(ts) - static_cast<std::uint64_t>(p.start) <
+           static_cast<std::uint64_t>(shape_.size);
+  }
+  std::size_t near_place(std::int64_t start) const noexcept {
+    return static_cast<std::uint64_t>(start / shape_.slide) % near_panes;
   }
 
   void add_run(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
@@ -193,7 +211,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
 
   pane& pane_at(std::int64_t start) {
     if (recent_ != nullptr && recent_->start == start) return *recent_;
-    pane*& near = near_[static_cast<std::uint64_t>(start / shape_.slide) % near_panes];
+    pane*& near = near_[near_place(start)];
     if (near == nullptr || near->start != start) near = &far_pane_at(start);
     recent_ = near;
     return *near;
@@ -274,7 +292,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
   auto drop(typename std::map<std::int64_t, std::unique_ptr<pane>>::iterator at) {
     pane* gone = at->second.get();
     if (recent_ == gone) recent_ = nullptr;
-    pane*& near = near_[static_cast<std::uint64_t>(gone->start / shape_.slide) % near_panes];
+    pane*& near = near_[near_place(gone->start)];
     if (near == gone) near = nullptr;
     erase_rows(*gone);
     at->second->groups.clear();
