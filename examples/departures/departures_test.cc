@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <penstock/testing.h>
+
+#include <random>
 
 #include <string>
 
 #include "batch_answer.h"
+#include "board.h"
 #include "flights.h"
 #include "rows.h"
 
@@ -52,6 +57,77 @@ TEST(batch_answer, groups_by_event_time) {
   const std::vector<carrier_row> carriers{{"B6", "JetBlue", "2013-01-02", 1, 100.0},
                                           {"UA", "United", "2013-01-01", 1, 2.0}};
   EXPECT_EQ(answer->carriers, carriers);
+}
+
+/// Three days of flights that leave early, on time, late by up to 20 hours, or not at all.
+std::string many_flights() {
+  std::mt19937 random(1);
+  std::string csv = header;
+  const char* const carriers[] = {"AA", "B6", "UA"};
+  const char* const origins[] = {"EWR", "JFK", "LGA"};
+  for (int hour = 0; hour < 72; ++hour) {
+    for (int n = 0; n < 10; ++n) {
+      const bool cancelled = random() % 20 == 0;
+      const int delay = static_cast<int>(random() % (random() % 10 == 0 ? 1200 : 60)) - 20;
+      csv +=
+          fmt::format("2013,1,{},NA,NA,{},NA,NA,NA,{},{},NA,{},ORD,NA,700,{},{},2013-01-{:02}T{:02}:00:00Z\n",
+                      1 + hour / 24, cancelled ? "NA" : std::to_string(delay), carriers[random() % 3], n,
+                      origins[random() % 3], hour % 24, n * 6, 1 + hour / 24, hour % 24);
+    }
+  }
+  return csv;
+}
+
+std::string outcome(const penstock::result<>& r) { return r ? "" : r.error().message(); }
+
+template <typename Row>
+void read_into(std::vector<Row>& rows, const penstock::testing::topic& from) {
+  const auto format = penstock::json<Row>;
+  for (const auto& r : from.records()) {
+    penstock::raw bytes;
+    bytes.value = *r.value;
+    ASSERT_TRUE(format.decode(bytes, rows.emplace_back()));
+  }
+}
+
+// On several lanes, and crashed in the middle: what SQLite says of the same flights.
+TEST(departure_board, gives_the_batch_answer) {
+  namespace pt = penstock::testing;
+  const std::string csv = many_flights();
+  const auto flights = parse_flights(csv);
+  ASSERT_TRUE(flights.has_value()) << flights.error().message();
+  const auto names = parse_airlines(airlines_csv);
+  ASSERT_TRUE(names.has_value());
+  for (const unsigned lanes : {1u, 2u, 3u}) {
+    pt::topic airlines("airlines"), departures("departures", 4), board("board", 2), carriers("carriers", 2);
+    for (const airline& a : *names) {
+      std::string row;
+      penstock::as_json.encode(a, row);
+      airlines.append({.key = a.carrier, .value = row});
+    }
+    for (const flight& f : *flights) {
+      std::string record;
+      penstock::as_json.encode(f, record);
+      departures.append({.key = f.origin, .value = record}, f.origin == "EWR"   ? 0
+                                                            : f.origin == "JFK" ? 1
+                                                                                : 3);
+    }
+    auto flights_topic = departures.source({.max_lag = disorder});
+    flights_topic.poll_size = 16;
+    const auto topo = departure_board(airlines.source(), flights_topic, board.sink(), carriers.sink());
+    pt::driver d(topo, {.lanes = lanes, .exactly_once = true, .seed = lanes});
+    ASSERT_EQ(outcome(d.run_rounds(10)), "");
+    ASSERT_EQ(outcome(d.commit_now()), "");
+    ASSERT_EQ(outcome(d.run_rounds(3)), "");
+    ASSERT_EQ(outcome(d.crash_and_restore(4 - lanes)), "");
+    ASSERT_EQ(outcome(d.finish()), "");
+    answer streamed;
+    read_into(streamed.board, board);
+    read_into(streamed.carriers, carriers);
+    EXPECT_GT(streamed.board.size(), 200u);
+    const auto wrong = differences(streamed, batch_answer(csv, airlines_csv).value());
+    EXPECT_TRUE(wrong.empty()) << wrong.front();
+  }
 }
 
 TEST(differences, finds_what_is_missing_wrong_twice_or_too_much) {

@@ -21,8 +21,12 @@ namespace {
 ps::result<> run_both(const std::string& brokers) {
   const ps::application_options options{.run = {.lanes = 1, .settings = {{"bootstrap.servers", brokers}}},
                                         .progress = {}};
-  if (auto said = ps::run(say_hello(), options); !said) return said;
-  return ps::run(hear_hello(), options);
+  const auto say =
+      hello::say(ps::kafka::sink{.topic = "hello", .create = ps::kafka::create_topic{.partitions = 1}});
+  if (auto said = ps::run(say, options); !said) return said;
+  // Ends with what is there now.
+  const auto hear = hello::hear(ps::kafka::source{.topics = {"hello"}, .stop = ps::kafka::stop_at::latest()});
+  return ps::run(hear, options);
 }
 
 }  // namespace

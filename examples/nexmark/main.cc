@@ -21,14 +21,9 @@ namespace ps = penstock;
 namespace nexmark {
 namespace {
 
-const std::vector<std::pair<std::string, query_maker>> queries{
-    {"q0", q0},   {"q1", q1},   {"q2", q2},   {"q3", q3},   {"q4", q4},   {"q5", q5},
-    {"q7", q7},   {"q8", q8},   {"q9", q9},   {"q11", q11}, {"q12", q12}, {"q15", q15},
-    {"q16", q16}, {"q17", q17}, {"q18", q18}, {"q19", q19}, {"q20", q20}, {"q22", q22}};
-
 query_maker maker_of(const std::string& query) {
-  return std::find_if(queries.begin(), queries.end(), [&](const auto& q) { return q.first == query; })
-      ->second;
+  const auto all = queries();
+  return std::find_if(all.begin(), all.end(), [&](const auto& q) { return q.first == query; })->second;
 }
 
 struct options {
@@ -153,7 +148,7 @@ int main(int argc, char** argv) {
       "(--brokers) or the generator (--generate); rows go to a file (--output) or are counted only. Without "
       "--query the events of --generate are written to --output or published to --brokers.");
   std::vector<std::string> names;
-  for (const auto& [name, maker] : nexmark::queries) names.push_back(name);
+  for (const auto& [name, maker] : nexmark::queries()) names.emplace_back(name);
   app.add_option("--query", o.query, "The query: q0-q5, q7-q9, q11, q12, q15-q20, q22")
       ->check(CLI::IsMember(names));
   app.add_option("--input", o.input, "Read the events from this file, one JSON object a line");

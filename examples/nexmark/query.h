@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -19,6 +21,9 @@ namespace nexmark {
 
 /// Builds the topology of a query over these events; its rows go to `out`.
 using query_maker = penstock::topology (*)(const event_input& in, const rows& out);
+
+/// All of them, by name.
+std::span<const std::pair<std::string_view, query_maker>> queries();
 
 penstock::topology q0(const event_input& in, const rows& out);
 penstock::topology q1(const event_input& in, const rows& out);
