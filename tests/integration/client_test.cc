@@ -5,11 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "kafka_fixture.h"
 
@@ -285,6 +289,37 @@ TEST_F(the_client, sends_from_many_threads) {
   good(c.assign(from_start(t, 3)));
   const auto values = read(c, 10'000);
   EXPECT_EQ(std::set<std::string>(values.begin(), values.end()).size(), 10'000u);
+}
+
+TEST_F(the_client, counts_the_time_of_each_step_of_a_transaction) {
+  if (!broker) GTEST_SKIP() << "not every Kafka has transactions";
+  const auto t = topic(1);
+  auto p = producer({.transactional_id = name("txn")});
+  std::map<std::string, double> before;
+  const auto grown = [&](const std::string& step) {
+    const double now =
+        find_metric(p.metrics(), "producer-metrics", fmt::format("txn-{}-time-ns-total", step));
+    return now > std::exchange(before[step], now);
+  };
+  const std::vector<std::string> steps{"init", "begin", "send-offsets", "commit", "abort"};
+  const auto those_that_grew = [&] {
+    std::vector<std::string> names;
+    std::copy_if(steps.begin(), steps.end(), std::back_inserter(names), grown);
+    return names;
+  };
+  EXPECT_THAT(those_that_grew(), ElementsAre());
+  good(p.init_transactions(30s));
+  EXPECT_THAT(those_that_grew(), ElementsAre("init"));
+  good(p.begin_transaction());
+  good(p.send({.topic = t, .key = {}, .value = "v"}));
+  EXPECT_THAT(those_that_grew(), ElementsAre("begin"));
+  good(p.send_offsets({{{t, 0}, 1}}, {.group_id = group()}, 30s));
+  EXPECT_THAT(those_that_grew(), ElementsAre("send-offsets"));
+  good(p.commit_transaction(30s));
+  EXPECT_THAT(those_that_grew(), ElementsAre("commit"));
+  good(p.begin_transaction());
+  good(p.abort_transaction(30s));
+  EXPECT_THAT(those_that_grew(), ElementsAre("begin", "abort"));
 }
 
 // While its broker is away a producer takes what buffer.memory holds, waits max.block.ms for room and then
