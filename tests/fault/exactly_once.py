@@ -233,6 +233,11 @@ class Kafka:
         subprocess.run([KAFKA, "stop", "--dir", self.directory], capture_output=True)
 
 
+def broker_for(args, directory):
+    """As --kafka says; not started yet."""
+    return Kafka(args.kafka, directory + "/kafka") if args.kafka else Broker(args.penstock, directory + "/data")
+
+
 class Feeder(threading.Thread):
     """Writes records of few keys, some hundreds a second, until told to stop; not while `pause` is held.
 
@@ -360,9 +365,12 @@ def broken_round(args, address, rng):
 def finish(args, address, check, breaking=""):
     """Runs without faults until everything is counted, and judges."""
     job = Job(args.job, address, 2, breaking=breaking)
-    wanted = len(check.inputs())
-    deadline = time.monotonic() + 60
-    while len(check.outputs()) < wanted and time.monotonic() < deadline:
+    wanted, seen = len(check.inputs()), 0
+    patience = 10 if breaking else 60  # since something came: what a broken rule has lost never does
+    deadline = time.monotonic() + patience
+    while (now := len(check.outputs())) < wanted and time.monotonic() < deadline:
+        if now > seen:
+            seen, deadline = now, time.monotonic() + patience
         if job.process.poll() is not None:
             raise Wrong(f"the job ended by itself: {job.said[-5:]}")
         time.sleep(0.2)  # another process works
@@ -373,7 +381,7 @@ def finish(args, address, check, breaking=""):
 
 
 def run(args, directory, rng):
-    broker = Kafka(args.kafka, directory + "/kafka") if args.kafka else Broker(args.penstock, directory + "/data")
+    broker = broker_for(args, directory)
     broker.start()
     address = broker.address
     proxy = Proxy(args.proxy, address, args.seed % 1000 + 1) if args.proxy else None

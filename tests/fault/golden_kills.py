@@ -3,6 +3,7 @@
 """The golden pipelines over Kafka, killed in the middle and started again with other numbers of lanes: the same output.
 
     golden_kills.py --penstock build/dev/penstock --job build/dev/tests/fault/pipelines [--pipelines NAME ...] [--kills 4]
+                    [--kafka 4.1.0]
 
 Each pipeline of tests/golden/pipelines.h runs once over a topic of events, undisturbed; then as another application that
 kills itself with SIGKILL at random steps of random epochs and is started again, each time with another number of lanes,
@@ -18,8 +19,7 @@ import sys
 import tempfile
 import time
 
-from broker_kill import Broker
-from exactly_once import Wrong, kcat
+from exactly_once import Wrong, broker_for, kcat
 
 PARTITIONS = 3
 RECORDS = 1500
@@ -125,13 +125,14 @@ def main():
     parser.add_argument("--job", required=True)
     parser.add_argument("--pipelines", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--kafka", help="the version of Apache Kafka to run against, instead of the embedded broker")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     args = parser.parse_args()
     args.penstock, args.job = os.path.abspath(args.penstock), os.path.abspath(args.job)
     rng = random.Random(args.seed)
     print(f"seed {args.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="penstock-golden-") as directory:
-        broker = Broker(args.penstock, directory + "/data")
+        broker = broker_for(args, directory)
         broker.start()
         try:
             subprocess.run([args.penstock, "topic", "create", "in", "--partitions", str(PARTITIONS), "--brokers",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Topics that change under a job that runs or is stopped (S18): an error that says what is lost, or nothing is lost.
 
-    topic_changes.py --penstock build/dev/penstock --job build/dev/eos_count [--only NAME]
+    topic_changes.py --penstock build/dev/penstock --job build/dev/eos_count [--only NAME] [--kafka 4.1.0]
 
 Topics are deleted, made anew, grown and cut by others (the command line, kcat) while eos_count runs or is stopped. What it
 says then must name the topic and what is gone, and it must not go on; where nothing is lost, kcat finds every record
@@ -11,14 +11,13 @@ counted.
 import argparse
 import collections
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from broker_kill import Broker
-from exactly_once import Wrong, Job, kcat
-import signal
+from exactly_once import Job, Wrong, broker_for, kcat
 
 KEYS = 12
 PATIENCE = 40
@@ -71,12 +70,15 @@ class Case:
     def sink_exists(self):
         return self.sink in self.cli("topic", "list").split()
 
-    def run_once(self):
-        """Some records, counted, and the job stopped."""
-        self.produce(100)
+    def counting(self, partition=None):
+        """A job that has counted the first 100 records."""
+        self.produce(100, partition)
         job = self.start()
         self.await_counted(100, job)
-        self.stop(job)
+        return job
+
+    def run_once(self, partition=None):
+        self.stop(self.counting(partition))
 
     def stop(self, job):
         status = job.end(signal.SIGTERM)
@@ -112,10 +114,7 @@ def source_made_anew(c):
 
 
 def source_cut(c):
-    c.produce(100, partition=0)
-    job = c.start()
-    c.await_counted(100, job)
-    c.stop(job)
+    c.run_once(partition=0)
     c.produce(100, partition=0)
     c.cli("topic", "delete-records", c.source, "--partition", "0", "--before", "150")
     c.must_end(c.start(), f"offset 100 of {c.source}-0", "100 to 149 were removed")
@@ -162,26 +161,20 @@ def changelog_not_compacted(c):
 
 
 def running_source_deleted(c):
-    c.produce(100)
-    job = c.start()
-    c.await_counted(100, job)
+    job = c.counting()
     c.cli("topic", "delete", c.source)
     c.must_end(job, c.source, "does not exist")
 
 
 def running_source_made_anew(c):
-    c.produce(100)
-    job = c.start()
-    c.await_counted(100, job)
+    job = c.counting()
     c.cli("topic", "delete", c.source)
     c.cli("topic", "create", c.source, "--partitions", "2")
     c.must_end(job, c.source, "deleted and made anew")
 
 
 def running_source_cut(c):
-    c.produce(100, partition=0)
-    job = c.start()
-    c.await_counted(100, job)
+    job = c.counting(partition=0)
     job.process.send_signal(signal.SIGSTOP)
     c.produce(20000, partition=0)  # more than is fetched at once
     c.cli("topic", "delete-records", c.source, "--partition", "0", "--before", "20090")
@@ -190,9 +183,7 @@ def running_source_cut(c):
 
 
 def running_source_grown(c):
-    c.produce(100)
-    job = c.start()
-    c.await_counted(100, job)
+    job = c.counting()
     c.cli("topic", "alter", c.source, "--partitions", "4")
     c.produce(100, partition=3)
     c.await_counted(200, job)  # in the same process, which begins anew
@@ -202,9 +193,7 @@ def running_source_grown(c):
 
 
 def running_changelog_deleted(c):
-    c.produce(100)
-    job = c.start()
-    c.await_counted(100, job)
+    job = c.counting()
     c.cli("topic", "delete", c.changelog)
     c.produce(100)
     c.must_end(job, c.changelog, "does not exist any more")
@@ -219,10 +208,11 @@ def main():
     parser.add_argument("--penstock", required=True)
     parser.add_argument("--job", required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--kafka", help="the version of Apache Kafka to run against, instead of the embedded broker")
     args = parser.parse_args()
     args.penstock, args.job = os.path.abspath(args.penstock), os.path.abspath(args.job)
     with tempfile.TemporaryDirectory(prefix="penstock-topics-") as directory:
-        broker = Broker(args.penstock, directory + "/data")
+        broker = broker_for(args, directory)
         broker.start()
         wrong = []
         try:
