@@ -87,6 +87,7 @@ struct partition_queue {
     bool ready = false;    ///< stands in the sender's list
     std::uint64_t asked_for = 0;      ///< the transaction that it was asked to be registered for
     std::uint64_t registered_in = 0;  ///< the transaction that it is part of
+    std::uint64_t known_in = 0;       ///< the transaction that its leader knows it to be part of
     std::int32_t leader = -1;
     std::uint64_t leader_as_of = 0;  ///< the metadata's version
     int lane = 0;                    ///< the connection that its batches take (produce_lanes.h)

@@ -23,9 +23,12 @@ std::optional<lane_id> produce_lanes::lane_of(partition_queue& q, std::int32_t l
   if (new_here) {
     s.lane_broker = leader;
     s.lane_place = b.places++;
+    s.known_in = 0;
   }
-  const int wanted = s.lane_place % b.count;
-  if (s.lane != wanted && !new_here && s.in_flight > 0) {
+  const int home = s.lane_place % b.count;
+  const bool unknown = s.known_in != s.registered_in;
+  const int wanted = unknown ? 0 : home;
+  if (!new_here && s.in_flight > 0 && (s.lane != wanted || (unknown && home != 0))) {
     b.moving = true;
     return std::nullopt;
   }

@@ -266,6 +266,31 @@ TEST_F(produce_lanes_of_a_broker, are_closed_when_one_would_do_again) {
   EXPECT_TRUE(c->is_ready(0, channel::general));
 }
 
+// KIP-890: the broker refuses a partition's first batch of a transaction while it verifies another one.
+TEST_F(produce_lanes_of_a_broker, begin_a_partitions_transaction_on_the_first_and_with_one_request) {
+  int changes = 0;
+  produce_lanes lanes(*c, 8, 2, [&] { ++changes; }, {.patience = 0ms, .keep = 1h});
+  saturate(lanes);
+  EXPECT_FALSE(lanes.looked(0, true));
+  ASSERT_TRUE(run_until(loop, [&] { return changes == 1; }));
+  auto& s = queues[1].send;
+  s.in_flight = 0;
+  lanes.answered({0, 0});
+  ASSERT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 1}));
+  for (std::uint64_t transaction = 1; transaction < 3; ++transaction) {
+    s.registered_in = transaction;
+    EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 0}));
+    s.in_flight = 1;
+    EXPECT_FALSE(lanes.lane_of(queues[1], 0));
+    s.in_flight = 0;
+    s.known_in = transaction;
+    EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 1}));
+    s.in_flight = 1;
+    EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 1}));
+    s.in_flight = 0;
+  }
+}
+
 TEST_F(produce_lanes_of_a_broker, are_not_more_than_allowed_or_than_there_are_partitions) {
   int changes = 0;
   produce_lanes lanes(*c, 3, 1, [&] { ++changes; }, {.patience = 0ms, .keep = 1h});

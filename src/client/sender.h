@@ -66,6 +66,7 @@ class sender {
     lane_id lane;
     std::vector<batch_ptr> batches;  // in the order of the wire
     std::vector<partition_queue*> queues;
+    bool joins = false;  // holds a partition's first batch of a transaction
   };
   struct flush_request {
     std::uint64_t generation = 0;

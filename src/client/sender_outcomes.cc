@@ -63,6 +63,7 @@ void sender::answered(const std::shared_ptr<request>& r, result<incoming> in) {
       read_answer(*r, response);
     }
   }
+  if (r->joins) transactions_->joined();
   for (auto* q : r->queues) make_ready(*q);
   run();
 }
@@ -195,6 +196,7 @@ bool sender::split(const batch_ptr& b) {
 void sender::succeed(const batch_ptr& b, std::int64_t offset, std::int64_t timestamp) {
   b->queue->send.failures = 0;
   b->queue->send.established = true;
+  b->queue->send.known_in = b->queue->send.registered_in;
   const auto took = std::chrono::duration<double, std::milli>(cluster_.now() - b->created).count();
   metrics_.delivery.record(took, cluster_.now());
   metrics_.deliveries.record(took, cluster_.now());

@@ -178,6 +178,7 @@ void sender::send(lane_id lane, std::vector<batch_ptr> batches) {
     produce.topic_data[t].partition_data.push_back(
         {b->queue->partition, wire::records_field::external(static_cast<std::uint32_t>(b->sealed.size()))});
     ++b->queue->send.in_flight;
+    r->joins = r->joins || b->queue->send.known_in != b->queue->send.registered_in;
     by_topic[t].push_back(std::move(b));
   }
 
@@ -214,6 +215,7 @@ void sender::send(lane_id lane, std::vector<batch_ptr> batches) {
     if (!alive.expired()) answered(r, std::move(in));
   };
   lanes_.sent(lane);
+  if (r->joins) transactions_->joining();
   ++counters_.requests;
   cluster_.send(lane.broker, produce_channel(lane.lane), std::move(out));
 }

@@ -70,7 +70,7 @@ void transactions::send_offsets(std::vector<kafka::partition_offset> offsets, ka
 void transactions::pump_offsets() {
   if (offsets_.empty() || offsets_call_.in_flight || offsets_call_.timer.armed() || !may_send()) return;
   const auto op = offsets_.front();
-  if (op->number != number_) return;
+  if (op->number != number_ || joining_ != 0) return;
   if (!group_coordinator_ || group_coordinator_->key() != op->group.group_id)
     group_coordinator_.emplace(cluster_, coordinated::group, op->group.group_id);
   offsets_call_.in_flight = true;
@@ -81,6 +81,7 @@ void transactions::pump_offsets() {
 // Whether an answer comes too late to matter.
 bool transactions::offsets_over(const std::shared_ptr<offsets_commit>& op) {
   offsets_call_.in_flight = false;
+  kick();  // first batches have waited
   if (!offsets_.empty() && offsets_.front() == op) return false;
   pump_offsets();
   advance();

@@ -133,12 +133,11 @@ void transactions::send_resume() {
 
 bool transactions::takes_part(partition_queue& q) {
   auto& s = q.send;
-  if (s.registered_in == number_) return true;
-  if (implicit()) {
+  if (implicit() && s.registered_in != number_) {
     s.registered_in = number_;
     touched_ = true;
-    return true;
   }
+  if (s.registered_in == number_) return s.known_in == number_ || !offsets_call_.in_flight;
   if (std::exchange(s.asked_for, number_) != number_) wanted_.push_back(&q);
   return false;
 }
@@ -194,6 +193,15 @@ void transactions::registered(std::vector<partition_queue*> asked, std::uint64_t
     retry(registration_, code, [this] { register_partitions(); });
   }
   kick();
+}
+
+// A broker that gets the first batch of a partition, or a group's offsets, asks the coordinator whether they
+// belong to the transaction, and refuses what comes for it while it asks (KIP-890): the next attempt would be
+// retry.backoff.ms away. So first batches and offsets take turns.
+void transactions::joining() { ++joining_; }
+void transactions::joined() {
+  --joining_;
+  pump_offsets();
 }
 
 // Notes which partitions are registered; returns a code that passes when some are not, after others were

@@ -66,8 +66,12 @@ class transactions {
   bool may_send() const noexcept;
   /// Whether a batch is of that transaction; others wait for theirs.
   bool belongs(const producer_batch& b) const noexcept { return b.generation < send_below_; }
-  /// Whether a partition is part of the transaction; if not it will be, after register_partitions().
+  /// Whether batches of a partition may be sent now. If not they may be later: after register_partitions(),
+  /// or when its turn has come to join the transaction.
   bool takes_part(partition_queue& q);
+  /// A request with the first batch of a partition was sent; it came back.
+  void joining();
+  void joined();
   void register_partitions();
   /// A batch failed for good; returns the error as its sender should see it.
   error batch_failed(const producer_batch& b, const error& why);
@@ -189,6 +193,7 @@ class transactions {
   io::instant marked_at_latest_{};
   std::vector<partition_queue*> wanted_;  ///< to be registered
   std::deque<std::shared_ptr<offsets_commit>> offsets_;
+  int joining_ = 0;  ///< requests with first batches that are under way
 };
 
 }  // namespace penstock::client

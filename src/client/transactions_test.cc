@@ -107,6 +107,49 @@ TEST_P(a_transaction, hides_its_records_when_it_is_aborted) {
   EXPECT_EQ(kafka.values("t", 0).size(), 2u);
 }
 
+// KIP-890: a broker refuses what comes for a transaction while it verifies something else of it.
+TEST_P(a_transaction, is_joined_by_partitions_and_offsets_one_after_the_other) {
+  auto& t = start();
+  const auto count = [this](api_key key) { return kafka.count(key); };
+  std::optional<api_key> held = api_key::produce;
+  for (const auto key : {api_key::produce, api_key::txn_offset_commit})
+    kafka.always(key, [&held, key](const seen_request&) {
+      return held == key ? reaction{reaction::kind::hold, {}} : reaction{};
+    });
+  const auto for_a_while = [this] {
+    for (const auto end = loop.time().now() + 50ms; loop.time().now() < end;) loop.run_some_until(end);
+  };
+  ASSERT_TRUE(t.begin());
+  ASSERT_TRUE(t.send("first"));
+  ASSERT_TRUE(run_until(loop, [&] { return count(api_key::produce) == 1; }));
+  std::optional<result<>> offsets;
+  t.control().send_offsets({{{"in", 0}, {.offset = 7}}}, {.group_id = "g"}, loop.time().now() + 20s,
+                           [&](result<> r) { offsets = std::move(r); });
+  for_a_while();
+  EXPECT_EQ(count(api_key::txn_offset_commit) + count(api_key::add_offsets_to_txn), 0);
+
+  held = api_key::txn_offset_commit;
+  kafka.release_held();
+  ASSERT_TRUE(run_until(loop, [&] { return count(api_key::txn_offset_commit) == 1; }));
+  ASSERT_TRUE(t.send("second"));
+  ASSERT_TRUE(run_until(loop, [&] { return count(api_key::produce) == 2; })) << "that one is known";
+  // (Version 1 registers the partition on the connection whose answer is held.)
+  if (implicit()) {
+    ASSERT_TRUE(t.send("other", 1));
+  }
+  for_a_while();
+  EXPECT_EQ(count(api_key::produce), 2);
+
+  held.reset();
+  kafka.release_held();
+  ASSERT_TRUE(run_until(loop, [&] { return offsets && count(api_key::produce) == (implicit() ? 3 : 2); }));
+  EXPECT_TRUE(*offsets);
+  ASSERT_TRUE(t.commit());
+  EXPECT_EQ(visible(0), (strings{"first", "second"}));
+  EXPECT_EQ(visible(1), implicit() ? strings{"other"} : strings{});
+  EXPECT_EQ(kafka.transactions.committed_offset("g", "in", 0), 7);
+}
+
 TEST_P(a_transaction, commits_offsets_with_its_records) {
   auto& t = start();
   kafka.transactions.members["g"] = {"member", 3};
