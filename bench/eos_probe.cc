@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What bench/eos.py looks at jobs with from outside.
 //
-//     eos_probe feed BROKERS TOPIC RECORDS KEYS       keyed records of 100 bytes; 1,000 a millisecond of
-//     event time eos_probe pace BROKERS TOPIC RATE SECONDS KEYS  so many keyed records a second eos_probe sum
-//     BROKERS TOPIC                     committed records, and the sum of their values in decimal eos_probe
-//     latency BROKERS IN OUT RATE SECONDS   from produce to read_committed consume, through a job eos_probe
-//     watch BROKERS TOPIC MARK              when the first committed record with the header run=MARK came
+//     eos_probe feed BROKERS TOPIC RECORDS KEYS
+//         keyed records of 100 bytes, 1,000 a millisecond of event time
+//     eos_probe pace BROKERS TOPIC RATE SECONDS KEYS
+//         so many keyed records a second
+//     eos_probe sum BROKERS TOPIC
+//         committed records, and the sum of their values in decimal
+//     eos_probe latency BROKERS IN OUT RATE SECONDS
+//         from produce to read_committed consume, through a job
+//     eos_probe watch BROKERS TOPIC MARK
+//         when the first committed record with the header run=MARK came
 //
 // Each prints one line of JSON; `watch` one more, "watching", once it is at the end of the topic.
 #include <penstock/kafka/consumer.h>

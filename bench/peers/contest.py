@@ -30,7 +30,8 @@ def cpu_of(pid):
 
 
 def create_topic(penstock, brokers, name, partitions):
-    output_of(penstock, "topic", "create", name, "--partitions", partitions, "--brokers", brokers)
+    # Event time may be long ago, and retention goes by it.
+    output_of(penstock, "topic", "create", name, "--partitions", partitions, "--config", "retention.ms=-1", "--brokers", brokers)
     return name
 
 
