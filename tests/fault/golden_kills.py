@@ -71,9 +71,10 @@ def start(args, address, name, application, lanes, faults):
 
 
 def prepare(args, address, application):
+    # Results have their windows' times, of 1970: retention would take them while they are compared.
     for topic in (f"{application}-out", f"{application}-dead"):
-        subprocess.run([args.penstock, "topic", "create", topic, "--partitions", "2", "--brokers", address], check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run([args.penstock, "topic", "create", topic, "--partitions", "2", "--config", "retention.ms=-1",
+                        "--brokers", address], check=True, stdout=subprocess.DEVNULL)
 
 
 def check_letters(letters, places):
