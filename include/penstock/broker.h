@@ -59,7 +59,8 @@ struct broker_options {
 ///
 /// It owns its threads and its directory: it is listening when `start` returns, and after `stop` (or the
 /// destructor) the port and the directory are free again. Acknowledged records and committed offsets survive
-/// a kill -9. All functions are safe from any thread.
+/// a kill -9. All functions are safe from any thread. What a person should know goes to spdlog's logger
+/// "penstock", if the program has registered one, or to standard error.
 ///
 ///     auto broker = penstock::embedded_broker::start({.directory = "data"});
 ///     if (!broker) return report(broker.error());

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/connection.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "base/bytes.h"
 #include "broker/api_dispatch.h"
+#include "broker/broker_log.h"
 #include "broker/core.h"
 #include "wire/messages/produce.h"
 
@@ -68,7 +67,7 @@ void connection::read() {
   if (!open_ || stopped_ || reading_ || congested()) return;
   const auto room = input_.room(front_size());
   if (room.empty()) {
-    spdlog::warn("{} closed: the memory for requests is used up", peer_);
+    broker_log().warn("{} closed: the memory for requests is used up", peer_);
     return close();
   }
   reading_ = true;
@@ -96,7 +95,7 @@ bool connection::next_frame(std::string_view& frame) {
   const std::size_t size = front_size();
   if (size == 0) return false;
   if (size - length_bytes > core_.options.max_request_bytes) {  // or negative
-    spdlog::debug("{} sent a request of {} bytes: closed", peer_, size - length_bytes);
+    broker_log().debug("{} sent a request of {} bytes: closed", peer_, size - length_bytes);
     close();
     return false;
   }
@@ -111,7 +110,7 @@ bool connection::handle(std::string_view frame) {
   wire::reader in(frame);
   wire::request_header header;
   if (auto read = header.decode(in); !read) {
-    spdlog::debug("{}: {}", peer_, read.error().message());
+    broker_log().debug("{}: {}", peer_, read.error().message());
     return false;
   }
   const std::uint64_t number = first_slot_ + slots_.size();
@@ -133,11 +132,11 @@ bool connection::left_behind(const request_info& info, std::string_view body) co
 
 bool connection::run(request_info info, wire::reader& body, reply_slot slot) {
   if (left_behind(info, body.rest())) {
-    spdlog::debug("{} closed the connection: its last transactional requests are not executed", peer_);
+    broker_log().debug("{} closed the connection: its last transactional requests are not executed", peer_);
     return false;
   }
   auto done = dispatch(core_, std::move(info), body, std::move(slot));
-  if (!done) spdlog::debug("{}: {}", peer_, done.error().message());
+  if (!done) broker_log().debug("{}: {}", peer_, done.error().message());
   return done.has_value();
 }
 
@@ -223,7 +222,7 @@ void reply_slot::close() {
 }
 
 void reply_slot::refuse(const error& why) {
-  spdlog::error("an answer cannot be encoded: {}", why.message());
+  broker_log().error("an answer cannot be encoded: {}", why.message());
   close();
 }
 

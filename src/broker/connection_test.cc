@@ -2,6 +2,7 @@
 // What a connection bears: pieces, pipelines, nonsense.
 #include <gmock/gmock.h>
 
+#include "broker/broker_log.h"
 #include "broker/hooks.h"
 #include "broker/input_buffer.h"
 #include "broker/test_support.h"
@@ -172,6 +173,16 @@ TEST(InputBufferTest, StopsAtThePoolsBound) {
     b.filled(room.size());
   }
   FAIL() << "it took " << pool.allocated();
+}
+
+// `listening on ...` is the first line of `penstock broker`, and a program's output is its own.
+TEST(BrokerLog, LeavesStandardOutputAlone) {
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  broker_log().warn("the disk is {}", "full");
+  broker_log().flush();
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("the disk is full"));
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 #include "broker/core.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
+
+#include "broker/broker_log.h"
 
 namespace penstock::broker {
 
@@ -83,7 +84,7 @@ error_code broker_core::storage_error(const error& e) {
   } else if (const auto now = env.time->now();
              now >= next_storage_warning_) {  // a full disk fails every request
     next_storage_warning_ = now + std::chrono::seconds(10);
-    spdlog::warn("{}", e.message());
+    broker_log().warn("{}", e.message());
   }
   return error_code::kafka_storage_error;
 }
@@ -110,7 +111,7 @@ void broker_core::remove_topic(topic& t, unique_function<void(error_code)> done)
         if (outcome)
           topics.finish_removal(gone->record);
         else
-          spdlog::warn("topic {}: {}", gone->name(), outcome.error().message());
+          broker_log().warn("topic {}: {}", gone->name(), outcome.error().message());
         done(error_code::none);  // it is gone for clients; what is left is removed at the next start
       });
     });
@@ -171,7 +172,7 @@ void broker_core::connection_closed(connection& c) { connections_.erase(c.shared
 void broker_core::fail_stop(const error& why) {
   if (failure_) return;
   failure_ = why;
-  spdlog::critical("the broker stops: {}", why.message());
+  broker_log().critical("the broker stops: {}", why.message());
   // May fail as the write before did; then the missing clean-shutdown mark alone makes the next start
   // careful.
   (void)io::write_file_atomically(*env.files, options.directory + "/.failed", why.message() + "\n");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The broker's start, upkeep and stop.
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
+
+#include "broker/broker_log.h"
 
 #include "broker/core.h"
 
@@ -59,7 +60,7 @@ result<> broker_core::open() {
   const bool failed = fs.exists(failed_mark);
   const bool clean = fs.exists(clean_mark) && !failed;
   if (failed)
-    spdlog::warn("{}: the last broker stopped because of a failed write; everything is checked", dir);
+    broker_log().warn("{}: the last broker stopped because of a failed write; everything is checked", dir);
   for (const auto& mark : {clean_mark, failed_mark})
     if (fs.exists(mark))
       if (auto removed = fs.remove(mark); !removed)
@@ -114,7 +115,7 @@ void broker_core::upkeep() {
   upkeep_worker_.post([this, logs = std::move(logs)] {
     for (const auto& log : logs) {
       const auto report = [&](const auto& outcome) {
-        if (!outcome) spdlog::warn("{}: {}", log->directory(), outcome.error().message());
+        if (!outcome) broker_log().warn("{}: {}", log->directory(), outcome.error().message());
       };
       report(log->apply_retention());
       report(log->remove_deleted_files());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/offsets_journal.h"
 
-#include <spdlog/spdlog.h>
-
+#include "broker/broker_log.h"
 #include "broker/core.h"
 
 namespace penstock::broker {
@@ -33,7 +32,7 @@ result<> offsets_journal::load(group_coordinator& into) {
     const auto value = r.is_tombstone() ? std::nullopt : std::optional(r.value);
     const auto taken = batch.transactional() ? into.restore_in_transaction(batch.producer_id, r.key, value)
                                              : into.restore(r.key, value);
-    if (!taken) spdlog::warn("{} offset {}: {}", offsets_topic, r.offset, taken.error().message());
+    if (!taken) broker_log().warn("{} offset {}: {}", offsets_topic, r.offset, taken.error().message());
   };
   reader.marker = [&into](const wire::batch_header& batch, std::int32_t partition, bool commit) {
     into.transaction_ended(batch.producer_id, partition, commit);

@@ -2,10 +2,10 @@
 #include "broker/topics.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
+#include "broker/broker_log.h"
 #include "wire/topic_name.h"
 
 namespace penstock::broker {
@@ -79,7 +79,8 @@ result<log::partition_log*> topic_catalog::open_log(partition& p) {
   o.accept_data_loss = options_.accept_data_loss;
   auto opened = log::partition_log::open(std::move(o));
   if (!opened) return fail(opened.error().with_context("partition " + p.name()));
-  for (const auto& remark : (*opened)->recovery().remarks) spdlog::warn("partition {}: {}", p.name(), remark);
+  for (const auto& remark : (*opened)->recovery().remarks)
+    broker_log().warn("partition {}: {}", p.name(), remark);
   p.log = std::move(*opened);
   return p.log.get();
 }

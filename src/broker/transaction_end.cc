@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How transactions end: by EndTxn, by time, by another producer of the id, or at the start after a crash.
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "broker/broker_log.h"
 #include "broker/transaction_coordinator.h"
 #include "broker/transaction_records.h"
 
@@ -156,7 +156,8 @@ void transaction_coordinator::recover(bool crashed) {
     if (t.deciding()) {
       write_markers(e, true, [](answer) {});
     } else if (t.is(ongoing) && crashed) {
-      spdlog::info("transactional id {}: its transaction was open when the broker died and is aborted", id);
+      broker_log().info("transactional id {}: its transaction was open when the broker died and is aborted",
+                        id);
       decide(e, false, ending::fenced, [](answer) {});
     } else if (t.is(ongoing)) {
       const auto gone = std::chrono::milliseconds(std::max<std::int64_t>(0, wall_ms - t.start_ms));
@@ -187,8 +188,8 @@ void transaction_coordinator::tick() {
         if (done) done(a);
       });
     } else {
-      spdlog::info("transactional id {}: its transaction took longer than {} ms and is aborted", id,
-                   e.now.timeout.count());
+      broker_log().info("transactional id {}: its transaction took longer than {} ms and is aborted", id,
+                        e.now.timeout.count());
       e.deadline = now + settings_.retry_markers;  // if it cannot be written now
       decide(e, false, ending::fenced, [](answer) {});
     }

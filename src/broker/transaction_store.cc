@@ -2,8 +2,8 @@
 #include "broker/transaction_store.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "broker/broker_log.h"
 #include "broker/core.h"
 
 namespace penstock::broker {
@@ -97,7 +97,8 @@ void transaction_store::write_markers(transaction_end end, unique_function<void(
       if (!written) {
         const auto code = static_cast<error_code>(written.error().kafka_code());
         if (code == error_code::kafka_storage_error) return done(code);  // room may come
-        spdlog::warn("{}", written.error().message());  // somebody else ended it here, see WriteTxnMarkers
+        broker_log().warn("{}",
+                          written.error().message());  // somebody else ended it here, see WriteTxnMarkers
       } else if (*written) {
         targets.push_back(std::move(**written));
       }
@@ -121,8 +122,9 @@ void transaction_store::reconcile(transaction_coordinator& into, partition& p) {
     if (producer.transaction_first_offset < 0) continue;
     auto missing = into.reconcile({producer.producer_id, producer.epoch}, p.owner->name(), p.index);
     if (!missing) continue;
-    spdlog::warn("partition {}: a transaction of producer {} epoch {} is open and nobody's: it is {}",
-                 p.name(), producer.producer_id, producer.epoch, missing->commit ? "committed" : "aborted");
+    broker_log().warn("partition {}: a transaction of producer {} epoch {} is open and nobody's: it is {}",
+                      p.name(), producer.producer_id, producer.epoch,
+                      missing->commit ? "committed" : "aborted");
     write_markers(std::move(*missing), [](error_code) {});
   }
 }
@@ -132,7 +134,7 @@ result<> transaction_store::load(transaction_coordinator& into, bool crashed) {
   reader.record = [&into](const wire::batch_header&, const record_view& r) {
     const auto value = r.is_tombstone() ? std::nullopt : std::optional(r.value);
     if (auto taken = into.restore(r.key, value); !taken)
-      spdlog::warn("{} offset {}: {}", transactions_topic, r.offset, taken.error().message());
+      broker_log().warn("{} offset {}: {}", transactions_topic, r.offset, taken.error().message());
   };
   if (auto loaded = records_.load(reader); !loaded) return loaded;
   if (crashed)
