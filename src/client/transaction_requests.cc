@@ -24,7 +24,7 @@ constexpr std::int16_t last_add_of_clients = 3;  // later ones are for brokers
 // How long a broker waits before it tries again what came too early: there is nothing to gain by waiting
 // longer.
 constexpr std::chrono::milliseconds patience_for_markers{20};
-constexpr std::chrono::microseconds between_questions{250};
+constexpr std::chrono::milliseconds between_questions{1};
 
 }  // namespace
 
