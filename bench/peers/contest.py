@@ -31,7 +31,8 @@ def cpu_of(pid):
 
 def create_topic(penstock, brokers, name, partitions):
     # Event time may be long ago, and retention goes by it.
-    output_of(penstock, "topic", "create", name, "--partitions", partitions, "--config", "retention.ms=-1", "--brokers", brokers)
+    output_of(penstock, "topic", "create", name, "--partitions", partitions, "--config", "retention.ms=-1", "--brokers",
+              brokers)
     return name
 
 

@@ -64,13 +64,16 @@ void transactions::send_offsets(std::vector<kafka::partition_offset> offsets, ka
   op->group = std::move(group);
   wait_for(op->waiting, deadline, "the commit of offsets", std::move(done));
   offsets_.push_back(std::move(op));
-  pump_offsets();
+  // Not at once: who commits in the same breath has its records sent first.
+  if (!offsets_call_.timer.armed())
+    offsets_call_.timer.arm(std::chrono::nanoseconds(0), [this] { pump_offsets(); });
 }
 
 void transactions::pump_offsets() {
   if (offsets_.empty() || offsets_call_.in_flight || offsets_call_.timer.armed() || !may_send()) return;
   const auto op = offsets_.front();
   if (op->number != number_ || joining_ != 0) return;
+  if (state_ == state::committing && !joined_ && outstanding()) return;  // records first
   if (!group_coordinator_ || group_coordinator_->key() != op->group.group_id)
     group_coordinator_.emplace(cluster_, coordinated::group, op->group.group_id);
   offsets_call_.in_flight = true;

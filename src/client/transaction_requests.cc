@@ -201,6 +201,7 @@ void transactions::registered(std::vector<partition_queue*> asked, std::uint64_t
 void transactions::joining() { ++joining_; }
 void transactions::joined() {
   --joining_;
+  joined_ = true;
   pump_offsets();
 }
 

@@ -206,8 +206,12 @@ void transactions::abort(io::instant deadline, done_function done) {
 bool transactions::settled() const {
   if (registration_.in_flight || offsets_call_.in_flight || initializing_) return false;
   if (state_ == state::committing && (!offsets_.empty() || !wanted_.empty())) return false;
+  return !outstanding();
+}
+
+bool transactions::outstanding() const {
   const auto lock = hold();
-  return !accumulator_.outstanding_before(state_ == state::committing ? end_generation_ : every_generation);
+  return accumulator_.outstanding_before(state_ == state::committing ? end_generation_ : every_generation);
 }
 
 void transactions::advance() {
@@ -232,7 +236,7 @@ void transactions::finish(kafka::transaction_outcome outcome) {
   // Whoever resumes a transaction may find that it is ended, and ask again; so its epoch is left alone.
   const bool keep_epoch = std::exchange(resumed_, false);
   const bool marked = touched_;
-  deciding_ = touched_ = false;
+  deciding_ = touched_ = joined_ = false;
   send_below_ = 0;
   error_.reset();
   wanted_.clear();

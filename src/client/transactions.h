@@ -126,6 +126,7 @@ class transactions {
   void refuse(std::optional<error> why);
   bool is_running() const noexcept;
   bool settled() const;
+  bool outstanding() const;  ///< batches of the transaction have not come back
   std::unique_lock<std::mutex> hold() const;
   std::string name() const { return "transactional id '" + settings_.transactional_id + "'"; }
   void kick();
@@ -193,7 +194,8 @@ class transactions {
   io::instant marked_at_latest_{};
   std::vector<partition_queue*> wanted_;  ///< to be registered
   std::deque<std::shared_ptr<offsets_commit>> offsets_;
-  int joining_ = 0;  ///< requests with first batches that are under way
+  int joining_ = 0;      ///< requests with first batches that are under way
+  bool joined_ = false;  ///< one of this transaction has come back
 };
 
 }  // namespace penstock::client
