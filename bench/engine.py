@@ -21,11 +21,10 @@ import argparse
 import pathlib
 import re
 import statistics
-import subprocess
 import sys
 
 from peers import java
-from peers.contest import measure
+from peers.contest import measure, output_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
@@ -39,8 +38,7 @@ LINE = re.compile(r"([0-9.]+) M records/s +([0-9.]+) ns CPU/record +(.*)")
 def ours(part, rounds):
     rates, cpu = [], []
     for _ in range(rounds):
-        said = subprocess.run([BENCH, part], stdout=subprocess.PIPE, text=True, check=True, timeout=600).stdout
-        rate, ns, verdict = LINE.search(said).groups()
+        rate, ns, verdict = LINE.search(output_of(BENCH, part, timeout=600)).groups()
         if verdict != "ok":
             sys.exit(f"{part}: {verdict}")
         rates.append(float(rate))

@@ -15,11 +15,11 @@ import math
 import pathlib
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 
 from peers import java
+from peers.contest import output_of
 from peers.embedded import Embedded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -31,11 +31,7 @@ TOPIC = "nexmark"
 
 def figures(*command):
     """Runs a program and reads the lines of JSON that it prints."""
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=3600,
-                          check=False)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]} failed with status {done.returncode}: {done.stderr.strip()[-2000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in output_of(*command, timeout=3600).splitlines() if line.startswith("{")]
 
 
 class Flink:

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 
-def output_of(*command):
+def output_of(*command, timeout=1800):
     """What a program prints; if it fails, its words end this one."""
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=1800,
-                          check=False)
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=timeout, check=False)
     if done.returncode != 0:
         sys.exit(f"{pathlib.Path(command[0]).name} failed with status {done.returncode}: "
                  f"{(done.stderr or done.stdout).strip()[-2000:]}")

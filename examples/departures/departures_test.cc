@@ -4,7 +4,6 @@
 #include <penstock/testing.h>
 
 #include <random>
-
 #include <string>
 
 #include "batch_answer.h"

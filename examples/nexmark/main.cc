@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <memory>
@@ -20,11 +19,6 @@ namespace ps = penstock;
 
 namespace nexmark {
 namespace {
-
-query_maker maker_of(const std::string& query) {
-  const auto all = queries();
-  return std::find_if(all.begin(), all.end(), [&](const auto& q) { return q.first == query; })->second;
-}
 
 struct options {
   std::string query;
@@ -85,7 +79,7 @@ event_input input_of(const options& o) {
 ps::result<> run_query(const options& o) {
   auto out = rows::to(o.output);
   if (!out) return ps::fail(out.error());
-  const ps::topology topo = maker_of(o.query)(input_of(o), *out);
+  const ps::topology topo = query_named(o.query)(input_of(o), *out);
   if (o.describe) {
     fmt::print("{}", topo.describe());
     return {};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 
 #include "query.h"
@@ -25,6 +26,11 @@ std::span<const std::pair<std::string_view, query_maker>> queries() {
                                                                                  {"q20", q20},
                                                                                  {"q22", q22}}};
   return all;
+}
+
+query_maker query_named(std::string_view name) {
+  const auto all = queries();
+  return std::find_if(all.begin(), all.end(), [&](const auto& q) { return q.first == name; })->second;
 }
 
 }  // namespace nexmark

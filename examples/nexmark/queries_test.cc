@@ -30,11 +30,8 @@ class every_query : public ::testing::TestWithParam<std::string_view> {
     const std::string path = directory_ / "rows";
     auto out = rows::to(path);
     EXPECT_TRUE(out);
-    const auto all = queries();
-    const auto query =
-        std::find_if(all.begin(), all.end(), [](const auto& q) { return q.first == GetParam(); });
     const event_input in{events_in_memory{.count = 6'000, .made = generator(generator_options{})}};
-    const auto topo = query->second(in, *out);
+    const auto topo = query_named(GetParam())(in, *out);
     penstock::testing::driver d(topo, {.lanes = lanes, .seed = seed});
     const auto done = d.finish();
     EXPECT_TRUE(done) << done.error().message();

@@ -24,6 +24,8 @@ using query_maker = penstock::topology (*)(const event_input& in, const rows& ou
 
 /// All of them, by name.
 std::span<const std::pair<std::string_view, query_maker>> queries();
+/// The one of this name, which must be among them.
+query_maker query_named(std::string_view name);
 
 penstock::topology q0(const event_input& in, const rows& out);
 penstock::topology q1(const event_input& in, const rows& out);

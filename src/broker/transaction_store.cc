@@ -97,8 +97,8 @@ void transaction_store::write_markers(transaction_end end, unique_function<void(
       if (!written) {
         const auto code = static_cast<error_code>(written.error().kafka_code());
         if (code == error_code::kafka_storage_error) return done(code);  // room may come
-        broker_log().warn("{}",
-                          written.error().message());  // somebody else ended it here, see WriteTxnMarkers
+        // Somebody else ended it here, see WriteTxnMarkers.
+        broker_log().warn("{}", written.error().message());
       } else if (*written) {
         targets.push_back(std::move(**written));
       }

@@ -95,6 +95,8 @@ struct partition_queue {
     int lane_place = 0;              ///< in the dealing out of the broker's partitions
     io::instant not_before{};
     int failures = 0;
+    /// Its next batch is the first that its leader sees of the transaction. Never without transactions.
+    bool joins() const noexcept { return known_in != registered_in; }
   } send;
 };
 

@@ -26,9 +26,8 @@ std::optional<lane_id> produce_lanes::lane_of(partition_queue& q, std::int32_t l
     s.known_in = 0;
   }
   const int home = s.lane_place % b.count;
-  const bool unknown = s.known_in != s.registered_in;
-  const int wanted = unknown ? 0 : home;
-  if (!new_here && s.in_flight > 0 && (s.lane != wanted || (unknown && home != 0))) {
+  const int wanted = s.joins() ? 0 : home;
+  if (!new_here && s.in_flight > 0 && (s.lane != wanted || wanted != home)) {
     b.moving = true;
     return std::nullopt;
   }

@@ -34,8 +34,8 @@ struct lane_id {
 /// no order between them; where it ought to take another lane, it waits until they have come back. So order,
 /// and at most max_in_flight batches of a partition at once, are what they are with one connection.
 ///
-/// A transaction's first batch of each partition takes the broker's first lane, and no more of that partition
-/// is under way before it has been answered: a broker asks the transaction's coordinator whether the
+/// A transaction's first batch of each partition takes the broker's first lane, and one that belongs on
+/// another goes there once that has been answered: a broker asks the transaction's coordinator whether the
 /// partition belongs to it, and refuses what comes for the same transaction on another connection while it
 /// asks (KIP-890; the refusal is NOT_ENOUGH_REPLICAS, and the next attempt retry.backoff.ms away).
 ///

@@ -178,7 +178,7 @@ void sender::send(lane_id lane, std::vector<batch_ptr> batches) {
     produce.topic_data[t].partition_data.push_back(
         {b->queue->partition, wire::records_field::external(static_cast<std::uint32_t>(b->sealed.size()))});
     ++b->queue->send.in_flight;
-    r->joins = r->joins || b->queue->send.known_in != b->queue->send.registered_in;
+    r->joins = r->joins || b->queue->send.joins();
     by_topic[t].push_back(std::move(b));
   }
 

@@ -137,7 +137,7 @@ bool transactions::takes_part(partition_queue& q) {
     s.registered_in = number_;
     touched_ = true;
   }
-  if (s.registered_in == number_) return s.known_in == number_ || !offsets_call_.in_flight;
+  if (s.registered_in == number_) return !s.joins() || !offsets_call_.in_flight;
   if (std::exchange(s.asked_for, number_) != number_) wanted_.push_back(&q);
   return false;
 }

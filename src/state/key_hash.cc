@@ -34,7 +34,7 @@ void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std:
     std::uint32_t h = hash_of_length(8);
     h = hash_with_word(h, swap_bytes(static_cast<std::uint32_t>(key >> 32)));
     h = finished_hash(hash_with_word(h, swap_bytes(static_cast<std::uint32_t>(key))));
-    into[i] = static_cast<std::uint16_t>(h % key_partitions * lanes / key_partitions);
+    into[i] = static_cast<std::uint16_t>(lane_of_key(h, lanes));
   }
 }
 

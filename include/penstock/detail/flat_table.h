@@ -116,18 +116,9 @@ class flat_table {
   /// f(key, value) for all that changed since the last call.
   template <typename F>
   void take_changes(F&& f) {
-    for_each_part([&](part& p) {
-      if (p.slots == nullptr) return;
-      for (std::size_t i = 0; i <= p.mask; i += 8) {
-        std::uint64_t tags;  // a part has 16 slots at least
-        std::memcpy(&tags, p.tags + i, 8);
-        if ((tags & 0x4040404040404040) == 0) continue;
-        for (std::size_t j = i; j < i + 8; ++j) {
-          if ((p.tags[j] & changed) == 0) continue;
-          p.tags[j] &= static_cast<std::uint8_t>(~changed);
-          f(std::as_const(p.slots[j].key), p.slots[j].value);
-        }
-      }
+    for_each_slot<changed>([&](part& p, std::size_t i) {
+      p.tags[i] &= static_cast<std::uint8_t>(~changed);
+      f(std::as_const(p.slots[i].key), p.slots[i].value);
     });
   }
   void forget_changes() noexcept {
@@ -147,6 +138,7 @@ class flat_table {
 
  private:
   static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+  static constexpr std::uint8_t in_use = 0x80;
   static constexpr std::uint8_t changed = 0x40;
   static constexpr std::size_t most_bytes = std::size_t{4} << 20;  // of a part's slots
   static constexpr std::size_t most_slots =
@@ -166,7 +158,7 @@ class flat_table {
     std::size_t next(std::size_t i) const noexcept { return (i + 1) & mask; }
     std::size_t home(std::uint64_t hash) const noexcept { return (hash >> shift) & mask; }
     std::uint8_t tag_of(std::uint64_t hash) const noexcept {
-      return static_cast<std::uint8_t>(0x80 | ((hash >> (shift - 6)) & 0x3f));
+      return static_cast<std::uint8_t>(in_use | ((hash >> (shift - 6)) & 0x3f));
     }
     template <typename Key>
     std::size_t index_of(std::uint64_t hash, const Key& key) const noexcept {
@@ -212,16 +204,17 @@ class flat_table {
       f(p);
     }
   }
-  template <typename F>
+  /// f(part, slot) for the slots whose tags have the bit.
+  template <std::uint8_t Bit = in_use, typename F>
   void for_each_slot(F&& f) {
     for_each_part([&](part& p) {
       if (p.slots == nullptr) return;
-      for (std::size_t i = 0; i <= p.mask; i += 8) {
-        // Eight tags at a time: which are taken is not to be foreseen.
-        std::uint64_t taken;
-        std::memcpy(&taken, p.tags + i, 8);
-        for (taken &= 0x8080808080808080; taken != 0; taken &= taken - 1)
-          f(p, i + static_cast<std::size_t>(std::countr_zero(taken)) / 8);
+      for (std::size_t i = 0; i <= p.mask; i += 8) {  // a part has 16 slots at least
+        // Eight tags at a time: which have it is not to be foreseen.
+        std::uint64_t tags;
+        std::memcpy(&tags, p.tags + i, 8);
+        for (tags &= Bit * 0x0101010101010101u; tags != 0; tags &= tags - 1)
+          f(p, i + static_cast<std::size_t>(std::countr_zero(tags)) / 8);
       }
     });
   }

@@ -23,7 +23,7 @@ inline std::uint32_t partition_of_hash(std::uint32_t partition_hash) noexcept {
 }
 /// The lane that owns a key, among `lanes`.
 inline std::size_t lane_of_key(std::uint32_t partition_hash, std::size_t lanes) noexcept {
-  return partition_of_hash(partition_hash) * lanes / key_partitions;
+  return partition_of_hash(partition_hash) * static_cast<std::uint32_t>(lanes) / key_partitions;
 }
 /// The same for n numbers of eight bytes, as key_traits has their bytes; at most 65,535 lanes.
 void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept;

@@ -134,13 +134,17 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
       std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<T> && sizeof(T) <= 64;
   F key_of;
   std::string scratch;
-  std::array<std::uint16_t, in_blocks ? batch_capacity + 1 : 0> lanes, order;  // by record
-  std::vector<std::uint16_t> ends;                                             // by lane
+  std::array<std::uint16_t, in_blocks ? batch_capacity : 0> lanes;  // by record
+  std::array<std::uint16_t, in_blocks ? batch_capacity + 1 : 0>
+      order;                        // and what is tried behind the last one
+  std::vector<std::uint16_t> ends;  // by lane
 
   explicit key_terminal(F f) : key_of(std::move(f)) {}
 
   result<> end_of_batch() {
-    if (in_blocks && !this->targets.empty()) deal();
+    if constexpr (in_blocks) {
+      if (!this->targets.empty()) deal();
+    }
     return base::end_of_batch();
   }
 

@@ -143,11 +143,8 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
       recent_ = near;
     }
     if (recent_->fired) return false;
-    const auto start = static_cast<std::uint64_t>(recent_->start);
-    const auto size = static_cast<std::uint64_t>(shape_.size);
-    const std::int64_t* ts = records.timestamps.data();
     bool all = true;
-    for (std::size_t i = from; i < to; ++i) all &= static_cast<std::uint64_t>(ts[i]) - start < size;
+    for (std::size_t i = from; i < to; ++i) all &= holds(*recent_, records.timestamps[i]);
     return all;
   }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package engine;
 
+import common.Count;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.atomic.LongAdder;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
-import org.apache.flink.api.common.functions.AggregateFunction;
+import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.TypeHint;
@@ -15,7 +16,6 @@ import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.configuration.Configuration;
-import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.KeyedStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -49,26 +49,12 @@ public final class EngineFlink {
     return z ^ (z >>> 31);
   }
 
-  private static final class Count implements AggregateFunction<Tuple2<Long, Long>, Long, Long> {
-    @Override
-    public Long createAccumulator() {
-      return 0L;
-    }
-
-    @Override
-    public Long add(Tuple2<Long, Long> click, Long count) {
-      return count + 1;
-    }
-
+  /** What it counts is added up, to see that it is all there. */
+  private static final class SummedCount extends Count<Long> {
     @Override
     public Long getResult(Long count) {
       SUM.add(count);
       return count;
-    }
-
-    @Override
-    public Long merge(Long a, Long b) {
-      return a + b;
     }
   }
 
@@ -113,7 +99,7 @@ public final class EngineFlink {
 
   private static DataStream<?> windows(
       StreamExecutionEnvironment env, long count, WindowAssigner<Object, TimeWindow> assigner) {
-    return clicks(env, count).window(assigner).aggregate(new Count());
+    return clicks(env, count).window(assigner).aggregate(new SummedCount());
   }
 
   private static DataStream<?> job(StreamExecutionEnvironment env, String name, long count) {

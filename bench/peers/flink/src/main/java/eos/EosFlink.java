@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package eos;
 
+import common.Count;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Locale;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
-import org.apache.flink.api.common.functions.AggregateFunction;
 import org.apache.flink.api.common.typeinfo.TypeHint;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.java.tuple.Tuple2;
@@ -57,28 +57,6 @@ public final class EosFlink {
     @Override
     public TypeInformation<Tuple2<String, Long>> getProducedType() {
       return TypeInformation.of(new TypeHint<Tuple2<String, Long>>() {});
-    }
-  }
-
-  private static final class Count implements AggregateFunction<Tuple2<String, Long>, Long, Long> {
-    @Override
-    public Long createAccumulator() {
-      return 0L;
-    }
-
-    @Override
-    public Long add(Tuple2<String, Long> record, Long count) {
-      return count + 1;
-    }
-
-    @Override
-    public Long getResult(Long count) {
-      return count;
-    }
-
-    @Override
-    public Long merge(Long a, Long b) {
-      return a + b;
     }
   }
 
@@ -147,7 +125,7 @@ public final class EosFlink {
               "in")
           .keyBy(record -> record.f0)
           .window(TumblingEventTimeWindows.of(Duration.ofSeconds(1)))
-          .aggregate(new Count(), new Result())
+          .aggregate(new Count<>(), new Result())
           .sinkTo(sink(brokers, out));
     }
     env.execute(job);
