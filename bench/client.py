@@ -6,6 +6,7 @@
 
     consume   a topic from its beginning, 100-byte records, 4 partitions
     produce   the same records: many a call and one a call
+    keyed     the same with a key each, 100,000 different ones, a record a call
     codecs    produce and consume with lz4 and with zstd
     sizes     consuming 1 KiB and 10 KiB records beside a bare socket that reads the same bytes and looks at no record
     latency   from send to poll at 1,000 records a second, without linger
@@ -36,7 +37,7 @@ from peers.kafka import Kafka
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
 PENSTOCK = BUILD / "penstock"
-PARTS = ("consume", "produce", "codecs", "sizes", "latency", "idle", "stalled", "tls")
+PARTS = ("consume", "produce", "keyed", "codecs", "sizes", "latency", "idle", "stalled", "tls")
 LARGE_BATCHES = ("--batch-size", 1_000_000, "--linger-ms", 20)  # as librdkafka has them; codecs find more in them
 SIZED_BYTES = 1_500_000_000  # of the topics with large records
 
@@ -66,9 +67,9 @@ class Run:
 
     # One measurement each. `records` of `size` bytes; topics are named for what is in them. `more`: settings, NAME=VALUE.
 
-    def our_produce(self, topic, records, size, codec="none", run_length=256, more=()):
+    def our_produce(self, topic, records, size, codec="none", run_length=256, keys=0, more=()):
         return measure(PENSTOCK, "perf", "produce", "--brokers", self.brokers, "--topic", topic, "--records", records,
-                       "--size", size, "--codec", codec, "--run-length", run_length,
+                       "--size", size, "--codec", codec, "--run-length", run_length, "--keys", keys,
                        *(LARGE_BATCHES if codec != "none" else ()), *with_x(more))
 
     def our_consume(self, topic, records, more=()):
@@ -150,6 +151,14 @@ class Run:
                  lambda: self.rdkafka_produce(self.fresh(), records, 100, codec, "records")),
                 ("penstock, a record a call", lambda: self.our_produce(self.fresh(), records, 100, codec, 1))]
         self.compare(what, records, contestants)
+
+    def keyed(self):
+        """As a program that has one record after the other uses a producer: a key each, and a call."""
+        records = self.args.records
+        self.compare("produce keyed", records, [
+            ("penstock", lambda: self.our_produce(self.fresh(), records, 100, run_length=1, keys=100_000)),
+            ("penstock, runs", lambda: self.our_produce(self.fresh(), records, 100, keys=100_000)),
+            ("librdkafka", lambda: self.rdkafka_produce(self.fresh(), records, 100, way="keyed"))])
 
     def fresh(self):
         """A new topic a run; the last one goes, so that the log does not grow without end."""
