@@ -52,6 +52,33 @@ std::vector<std::int64_t> message_indexes(const Descriptor* d) {
   std::reverse(path.begin(), path.end());
   return path;
 }
+/// The files that one imports, itself or through others: each before those that import it. Registries have
+/// the files of Google's and Confluent's own types.
+template <typename File>
+void append_imported_files(const File* file, std::vector<schema_file>& into,
+                           std::vector<std::string>& names) {
+  for (int i = 0; i < file->dependency_count(); ++i) {
+    const auto* used = file->dependency(i);
+    std::string name(used->name());
+    if (name.starts_with("google/protobuf/") || name.starts_with("google/type/") ||
+        name.starts_with("confluent/"))
+      continue;
+    names.push_back(name);
+    if (std::any_of(into.begin(), into.end(), [&](const schema_file& f) { return f.name == name; })) continue;
+    std::vector<std::string> imports;
+    append_imported_files(used, into, imports);
+    into.push_back({std::move(name), used->DebugString(), std::move(imports)});
+  }
+}
+template <typename File>
+subject_schema protobuf_schema(schema_registry registry, std::string subject, const File* file, bool add) {
+  std::vector<schema_file> imported;
+  std::vector<std::string> imports;
+  append_imported_files(file, imported, imports);
+  return {std::move(registry), std::move(subject), schema_type::protobuf, file->DebugString(), add,
+          std::move(imported), std::move(imports)};
+}
+
 void put_message_indexes(const std::vector<std::int64_t>& indexes, std::string& out);
 bool take_message_indexes(std::string_view& bytes, std::vector<std::int64_t>& indexes);
 std::string wrong_message(const std::vector<std::int64_t>& wanted, const std::vector<std::int64_t>& found);
@@ -74,14 +101,14 @@ template <typename M>
 inline constexpr protobuf_format<M> protobuf{};
 
 /// Reads whatever the schema's number is (Protocol Buffers are their own evolution), checks which message of
-/// the schema it is, and writes with the .proto file that M is from.
+/// the schema it is, and writes with the .proto file that M is from; the files which that imports are
+/// registered too, under their names.
 template <typename M>
 class confluent_protobuf_format {
  public:
   using value_type = M;
   confluent_protobuf_format(schema_registry registry, std::string subject, bool add)
-      : own_(std::move(registry), std::move(subject), schema_type::protobuf,
-             M::descriptor()->file()->DebugString(), add),
+      : own_(detail::protobuf_schema(std::move(registry), std::move(subject), M::descriptor()->file(), add)),
         indexes_(detail::message_indexes(M::descriptor())) {}
 
   result<> decode(const raw& record, M& into) const {

@@ -35,10 +35,19 @@ struct schema_registry_options {
 
 enum class schema_type : std::uint8_t { avro, json, protobuf };
 
+/// A schema that another one uses: the full name of a type in Avro, the file that is imported in Protobuf.
+struct schema_reference {
+  std::string name{};
+  std::string subject{};
+  std::int32_t version = 0;
+  friend bool operator==(const schema_reference&, const schema_reference&) = default;
+};
+
 struct registered_schema {
   std::int32_t id = 0;
   schema_type type = schema_type::avro;
   std::string text{};
+  std::vector<schema_reference> references{};
 };
 
 /// A client of a Schema Registry. Copies are the same client, with one cache; safe from any thread. Calls
@@ -52,10 +61,18 @@ class schema_registry {
   /// give_up_after. Messages name the server and never the password.
   result<registered_schema> schema(std::int32_t id) const;
   result<registered_schema> latest(std::string_view subject) const;
+  /// The texts of all schemas that this one uses, themselves or through others: each before those that use
+  /// it.
+  result<std::vector<std::string>> texts_used_by(const registered_schema& schema) const;
   /// The number of a schema under a subject; registers it if it is not there.
-  result<std::int32_t> add(std::string_view subject, schema_type type, std::string_view text) const;
+  result<std::int32_t> add(std::string_view subject, schema_type type, std::string_view text,
+                           const std::vector<schema_reference>& references = {}) const;
   /// The same; errc::not_found if it is not there.
-  result<std::int32_t> find(std::string_view subject, schema_type type, std::string_view text) const;
+  result<std::int32_t> find(std::string_view subject, schema_type type, std::string_view text,
+                            const std::vector<schema_reference>& references = {}) const;
+  /// Its version under the subject, as references name it; errc::not_found if it is not there.
+  result<std::int32_t> version(std::string_view subject, schema_type type, std::string_view text,
+                               const std::vector<schema_reference>& references = {}) const;
 
  private:
   struct impl;
@@ -69,21 +86,35 @@ bool take_schema_id(std::string_view& bytes, std::int32_t& id);
 void put_schema_id(std::int32_t id, std::string& out);
 result<> no_schema_id();
 
+/// A file of a schema in several. Its subject is its name, as Confluent's own serializers have it.
+struct schema_file {
+  std::string name{};
+  std::string text{};
+  std::vector<std::string> imports{};  ///< names of files before it
+};
+
 /// The number that a lane writes in front of its records, asked for at the first.
 class subject_schema {
  public:
-  subject_schema(schema_registry registry, std::string subject, schema_type type, std::string text, bool add)
+  /// `imported`: files that the text needs, each before those that import it.
+  subject_schema(schema_registry registry, std::string subject, schema_type type, std::string text, bool add,
+                 std::vector<schema_file> imported = {}, std::vector<std::string> imports = {})
       : registry_(std::move(registry)),
         subject_(std::move(subject)),
-        text_(std::move(text)),
+        own_{{}, std::move(text), std::move(imports)},
+        imported_(std::move(imported)),
         type_(type),
         add_(add) {}
   /// Throws what the error policy reports.
   void put(std::string& out) const;
 
  private:
+  result<std::int32_t> ask() const;
+
   schema_registry registry_;
-  std::string subject_, text_;
+  std::string subject_;
+  schema_file own_;
+  std::vector<schema_file> imported_;
   schema_type type_;
   bool add_;
   mutable std::int32_t id_ = -1;

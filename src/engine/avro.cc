@@ -208,22 +208,30 @@ struct avro_schema_parser {
   }
 };
 
-result<std::shared_ptr<const avro_schema>> avro_schema::parse(std::string_view json) {
+result<std::shared_ptr<const avro_schema>> avro_schema::parse(std::string_view json,
+                                                              std::span<const std::string> used) {
   const auto schema = std::make_shared<avro_schema>();
-  json_document document;
-  json_value root;
-  json_problem problem;
-  // A schema may be the bare name of a primitive type, as some registries have it.
-  if (const auto kind = avro_schema_parser::primitive(json)) {
-    avro_schema_parser p{*schema};
-    schema->root_ = p.make(*kind);
-    return schema;
-  }
-  if (!document.parse(json, root, problem))
-    return fail(errc::invalid_argument, "the Avro schema is not JSON: " + problem.text());
   avro_schema_parser p{*schema};
-  schema->root_ = p.parse(root, {});
-  if (schema->root_ == nullptr) return fail(errc::invalid_argument, "the Avro schema is wrong: " + p.problem);
+  const auto read = [&](std::string_view text, const char* which) -> result<> {
+    // A schema may be the bare name of a primitive type, as some registries have it.
+    if (const auto kind = avro_schema_parser::primitive(text)) {
+      schema->root_ = p.make(*kind);
+      return {};
+    }
+    json_document document;
+    json_value root;
+    json_problem problem;
+    if (!document.parse(text, root, problem))
+      return fail(errc::invalid_argument, fmt::format("{} is not JSON: {}", which, problem.text()));
+    schema->root_ = p.parse(root, {});
+    if (schema->root_ != nullptr) return {};
+    return fail(errc::invalid_argument, fmt::format("{} is wrong: {}", which, p.problem));
+  };
+  for (const std::string& text : used) {
+    if (auto done = read(text, "an Avro schema that it refers to"); !done)
+      return fail(std::move(done.error()));
+  }
+  if (auto done = read(json, "the Avro schema"); !done) return fail(std::move(done.error()));
   return schema;
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,8 +48,10 @@ struct avro_node {
 /// A parsed schema: constant once made, shared by all threads.
 class avro_schema {
  public:
-  /// The sentence says what is wrong with the text.
-  static result<std::shared_ptr<const avro_schema>> parse(std::string_view json);
+  /// The sentence says what is wrong with the text. `used`: texts whose types it may name, each before those
+  /// that name its own.
+  static result<std::shared_ptr<const avro_schema>> parse(std::string_view json,
+                                                          std::span<const std::string> used = {});
   const avro_node& root() const noexcept { return *root_; }
 
  private:

@@ -17,10 +17,21 @@ struct item {
   friend bool operator==(const item&, const item&) = default;
 };
 BOOST_DESCRIBE_STRUCT(item, (), (sku, n))
+struct shelf {
+  item first, second;
+  std::string in;
+  friend bool operator==(const shelf&, const shelf&) = default;
+};
+BOOST_DESCRIBE_STRUCT(shelf, (), (first, second, in))
 
 /// Looks like a message that protoc has made, as far as the formats look.
 struct fake_file {
-  std::string DebugString() const { return "syntax = \"proto3\";"; }
+  std::string title;
+  std::vector<const fake_file*> uses{};
+  std::string DebugString() const { return "text of " + title; }
+  std::string name() const { return title; }
+  int dependency_count() const { return static_cast<int>(uses.size()); }
+  const fake_file* dependency(int i) const { return uses[static_cast<std::size_t>(i)]; }
 };
 struct fake_descriptor {
   const fake_descriptor* outer;
@@ -28,7 +39,8 @@ struct fake_descriptor {
   const fake_descriptor* containing_type() const { return outer; }
   int index() const { return place; }
   const fake_file* file() const {
-    static const fake_file f;
+    static const fake_file time{"google/protobuf/timestamp.proto"}, money{"money.proto", {&time}},
+        line{"shop/line.proto", {&money}}, f{"shop.proto", {&time, &money, &line}};
     return &f;
   }
   std::string full_name() const { return "shop.Fake"; }
@@ -58,6 +70,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 using registry_test::item;
+using registry_test::shelf;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -70,10 +83,33 @@ scripted_http::answer usual(const std::string& request) {
   if (request.starts_with("GET /schemas/ids/7 "))
     return {200, fmt::format(R"({{"schema":"{}"}})", item_schema)};
   if (request.starts_with("GET /schemas/ids/8 "))
-    return {200,
-            R"({"schema":"x","schemaType":"AVRO","references":[{"name":"a","subject":"b","version":1}]})"};
+    return {
+        200,
+        R"({"schema":"{\"type\":\"record\",\"name\":\"shelf\",\"namespace\":\"registry_test\",\"fields\":[)"
+        R"({\"name\":\"first\",\"type\":\"item\"},{\"name\":\"second\",\"type\":\"registry_test.item\"},)"
+        R"({\"name\":\"in\",\"type\":\"registry_test.room\"}]}","references":[)"
+        R"({"name":"registry_test.item","subject":"item","version":2},)"
+        R"({"name":"registry_test.room","subject":"a/room","version":1}]})"};
+  if (request.starts_with("GET /subjects/item/versions/2 "))
+    return {
+        200,
+        R"({"subject":"item","version":2,"id":20,"schema":"{\"type\":\"record\",\"name\":\"registry_test.item\",)"
+        R"(\"fields\":[{\"name\":\"sku\",\"type\":\"string\"},{\"name\":\"n\",\"type\":\"int\"},)"
+        R"({\"name\":\"in\",\"type\":\"registry_test.room\"}]}",)"
+        R"("references":[{"name":"registry_test.room","subject":"a/room","version":1}]})"};
+  if (request.starts_with("GET /subjects/a%2Froom/versions/1 "))
+    return {
+        200,
+        R"({"subject":"a/room","version":1,"id":21,)"
+        R"("schema":"{\"type\":\"enum\",\"name\":\"registry_test.room\",\"symbols\":[\"cellar\",\"attic\"]}"})"};
+  if (request.starts_with("GET /schemas/ids/10 "))
+    return {200, R"({"schema":"{}","references":[{"name":"x","subject":"gone","version":4}]})"};
+  if (request.starts_with("GET /schemas/ids/11 "))
+    return {200, R"({"schema":"{}","references":[{"name":"x","subject":"gone","version":0}]})"};
   if (request.starts_with("GET /schemas/ids/9 ")) return {200, R"({"schema":"{}","schemaType":"JSON"})"};
   if (request.starts_with("POST /subjects/items-value/versions ")) return {200, R"({"id":7})"};
+  if (request.starts_with("POST /subjects/money.proto")) return {200, R"({"id":30,"version":5})"};
+  if (request.starts_with("POST /subjects/shop%2Fline.proto")) return {200, R"({"id":31,"version":6})"};
   if (request.starts_with("POST /subjects/a%2Fb ")) return {200, R"({"subject":"a/b","version":1,"id":12})"};
   if (request.starts_with("GET /subjects/items-value/versions/latest "))
     return {200, R"({"subject":"items-value","version":3,"id":9,"schemaType":"JSON","schema":"{}"})"};
@@ -134,7 +170,7 @@ TEST(schema_registry, says_what_is_wrong_and_never_the_password) {
   EXPECT_EQ(registry.schema(1).error().kind(), errc::not_found);
   EXPECT_EQ(registry.schema(1).error().kind(), errc::not_found);
   EXPECT_EQ(server.requests().size(), before + 1);  // remembered
-  EXPECT_THAT(registry.schema(8).error().message(), HasSubstr("refers to other schemas"));
+  EXPECT_THAT(registry.schema(11).error().message(), HasSubstr("answered 200"));
   EXPECT_THAT(schema_registry({}).schema(1).error().message(), HasSubstr("has no url"));
   const auto nobody = schema_registry({.urls = {"http://127.0.0.1:1"}, .give_up_after = 10ms}).schema(1);
   EXPECT_TRUE(nobody.error().retriable());
@@ -176,6 +212,58 @@ TEST(confluent_avro, reads_and_writes_with_the_schemas_number) {
   EXPECT_THROW(reader.encode({"foo", 27}, out), std::invalid_argument);
 }
 
+// A schema in parts: the type of two fields, and a type that both parts use.
+TEST(confluent_avro, follows_references_between_schemas) {
+  const scripted_http server(usual);
+  const schema_registry registry({.urls = {server.url()}});
+  const auto format = confluent_avro<shelf>(registry);
+  const std::string bytes = "\0\0\0\0\x08\6foo\x36\2\6bar\x02\0\2"s;
+  shelf read;
+  const auto done = format.decode(detail::record_of(bytes), read);
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(read, (shelf{{"foo", 27}, {"bar", 1}, "attic"}));
+  EXPECT_EQ(server.requests().size(), 3u);  // the room once
+  const auto schema = registry.schema(8);
+  ASSERT_TRUE(schema);
+  EXPECT_EQ(schema->references, (std::vector<schema_reference>{{"registry_test.item", "item", 2},
+                                                               {"registry_test.room", "a/room", 1}}));
+  const auto used = registry.texts_used_by(*schema);
+  ASSERT_TRUE(used);
+  ASSERT_EQ(used->size(), 2u);
+  EXPECT_THAT(used->at(0), HasSubstr("attic"));
+  EXPECT_THAT(used->at(1), HasSubstr("sku"));
+  EXPECT_EQ(server.requests().size(), 3u);
+  EXPECT_THAT(problem_of(format, "\0\0\0\0\x0a\6foo"s),
+              AllOf(HasSubstr("schema 10: version 4 of subject gone"), HasSubstr("404: Schema not found")));
+}
+
+// No registry accepts such a thing, but what answers may not be one.
+TEST(schema_registry, is_not_led_in_circles_by_references) {
+  const scripted_http server([](const std::string& request) {
+    const bool first = request.starts_with("GET /subjects/a/");
+    return scripted_http::answer{
+        200,
+        fmt::format(R"({{"id":1,"schema":"{}","references":[{{"name":"x","subject":"{}","version":1}}]}})",
+                    first ? "of a" : "of b", first ? "b" : "a")};
+  });
+  const schema_registry registry({.urls = {server.url()}});
+  const auto used = registry.texts_used_by({.references = {{"x", "a", 1}}});
+  ASSERT_TRUE(used);
+  EXPECT_EQ(*used, (std::vector<std::string>{"of b", "of a"}));
+
+  std::atomic<int> next{0};
+  const scripted_http endless([&](const std::string&) {
+    return scripted_http::answer{
+        200,
+        fmt::format(R"({{"id":1,"schema":"","references":[{{"name":"x","subject":"s{}","version":1}}]}})",
+                    ++next)};
+  });
+  const auto never =
+      schema_registry({.urls = {endless.url()}}).texts_used_by({.references = {{"x", "a", 1}}});
+  ASSERT_FALSE(never);
+  EXPECT_THAT(never.error().message(), HasSubstr("refers to more than 1000 schemas"));
+}
+
 TEST(confluent_json, reads_and_writes_with_the_schemas_number) {
   const scripted_http server(usual);
   const auto format = confluent_json<item>(schema_registry({.urls = {server.url()}}), "items-value", "{}");
@@ -197,7 +285,21 @@ TEST(confluent_protobuf, names_the_message_within_its_file) {
   std::string out;
   first.encode({"body"}, out);
   EXPECT_EQ(out, "\0\0\0\0\7\0body"s);
-  EXPECT_THAT(server.requests().at(0), HasSubstr(R"("schemaType":"PROTOBUF")"));
+  // What it imports stands under its own name, each file before those that import it; Google's are there.
+  const auto asked = server.requests();
+  ASSERT_EQ(asked.size(), 5u);
+  EXPECT_THAT(asked[0], AllOf(HasSubstr("POST /subjects/money.proto/versions "),
+                              HasSubstr(R"({"schema":"text of money.proto","schemaType":"PROTOBUF"})")));
+  EXPECT_THAT(asked[1], HasSubstr("POST /subjects/money.proto "));
+  EXPECT_THAT(
+      asked[2],
+      AllOf(HasSubstr("POST /subjects/shop%2Fline.proto/versions "),
+            HasSubstr(R"("references":[{"name":"money.proto","subject":"money.proto","version":5}]})")));
+  EXPECT_THAT(asked[3], HasSubstr("POST /subjects/shop%2Fline.proto "));
+  EXPECT_THAT(asked[4],
+              AllOf(HasSubstr("POST /subjects/items-value/versions "),
+                    HasSubstr(R"("references":[{"name":"money.proto","subject":"money.proto","version":5},)"
+                              R"({"name":"shop/line.proto","subject":"shop/line.proto","version":6}]})")));
   registry_test::fake_message<0, -1> back;
   ASSERT_TRUE(first.decode(detail::record_of(out), back));
   EXPECT_EQ(back.text, "body");

@@ -7,7 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <tuple>
+#include <set>
 
 #include "base/base64.h"
 #include "io/event_loop.h"
@@ -50,11 +50,37 @@ std::string percent_encoded(std::string_view s) {
 /// The fields of an answer that anybody here looks at.
 struct answer_fields {
   std::int64_t id = -1;
+  std::int64_t version = -1;
   std::string type{"AVRO"};
   std::string schema{};
   std::string message{};
-  bool has_references = false;
+  std::vector<schema_reference> references{};
 };
+
+constexpr std::size_t most_references = 1'000;  // of one schema, through others too
+
+/// Nothing if one of them says not enough.
+std::optional<std::vector<schema_reference>> parse_references(const detail::json_value& array) {
+  std::vector<schema_reference> found;
+  detail::json_elements all(array);
+  for (detail::json_value one; all.next(one);) {
+    schema_reference r;
+    std::string_view key, text;
+    std::int64_t version = 0;
+    if (!one.is_object() || found.size() == most_references) return std::nullopt;
+    detail::json_fields fields(one);
+    for (detail::json_value v; fields.next(key, v);) {
+      if (key == "name" && v.get(text)) r.name = text;
+      if (key == "subject" && v.get(text)) r.subject = text;
+      if (key == "version") v.get(version);
+    }
+    if (r.subject.empty() || version < 1 || version > std::numeric_limits<std::int32_t>::max())
+      return std::nullopt;
+    r.version = static_cast<std::int32_t>(version);
+    found.push_back(std::move(r));
+  }
+  return found;
+}
 
 std::optional<answer_fields> parse_answer(std::string_view body) {
   detail::json_document document;
@@ -66,12 +92,14 @@ std::optional<answer_fields> parse_answer(std::string_view body) {
   std::string_view key, text;
   for (detail::json_value v; fields.next(key, v);) {
     if (key == "id") v.get(found.id);
+    if (key == "version") v.get(found.version);
     if (key == "schemaType" && v.get(text)) found.type = text;
     if (key == "schema" && v.get(text)) found.schema = text;
     if (key == "message" && v.get(text)) found.message = text;
     if (key == "references" && v.is_array()) {
-      detail::json_elements all(v);
-      found.has_references = all.next(v);
+      auto references = parse_references(v);
+      if (!references) return std::nullopt;
+      found.references = std::move(*references);
     }
   }
   return found;
@@ -88,10 +116,11 @@ struct exchange {
 struct schema_registry::impl {
   schema_registry_options options;
   std::mutex mutex;
-  std::map<std::int32_t, registered_schema> by_id;                                       // guarded by mutex
-  std::map<std::int32_t, io::instant> missing;                                           // guarded by mutex
-  std::map<std::tuple<std::string, schema_type, std::string>, std::int32_t> by_subject;  // guarded by mutex
-  std::size_t server = 0;                                                                // guarded by mutex
+  std::map<std::int32_t, registered_schema> by_id;                               // guarded by mutex
+  std::map<std::int32_t, io::instant> missing;                                   // guarded by mutex
+  std::map<std::string, std::int32_t> numbers;                                   // guarded by mutex
+  std::map<std::pair<std::string, std::int32_t>, registered_schema> by_version;  // guarded by mutex
+  std::size_t server = 0;                                                        // guarded by mutex
 
   /// One request to one server, on a loop of its own.
   result<io::http_answer> ask(const std::string& base, const exchange& e) const {
@@ -163,10 +192,7 @@ struct schema_registry::impl {
   }
 
   static result<registered_schema> schema_of(std::int32_t id, answer_fields a) {
-    if (a.has_references)
-      return fail(errc::unsupported,
-                  fmt::format("the schema {} refers to other schemas, which is not supported", id));
-    registered_schema s{id, schema_type::avro, std::move(a.schema)};
+    registered_schema s{id, schema_type::avro, std::move(a.schema), std::move(a.references)};
     if (a.type == "JSON") {
       s.type = schema_type::json;
     } else if (a.type == "PROTOBUF") {
@@ -177,21 +203,51 @@ struct schema_registry::impl {
     return s;
   }
 
-  result<std::int32_t> id_of(std::string_view subject, schema_type type, std::string_view text, bool add) {
-    const std::lock_guard lock(mutex);
-    const auto key = std::make_tuple(std::string(subject), type, std::string(text));
-    if (const auto known = by_subject.find(key); known != by_subject.end()) return known->second;
+  enum class number : std::uint8_t { id, added_id, version };
+
+  result<std::int32_t> number_of(number wanted, std::string_view subject, schema_type type,
+                                 std::string_view text, const std::vector<schema_reference>& references) {
     std::string body = "{\"schema\":";
     detail::append_json_string(text, body);
     if (type != schema_type::avro) body += fmt::format(",\"schemaType\":\"{}\"", type_text(type));
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      body += i == 0 ? ",\"references\":[{\"name\":" : ",{\"name\":";
+      detail::append_json_string(references[i].name, body);
+      body += ",\"subject\":";
+      detail::append_json_string(references[i].subject, body);
+      body +=
+          fmt::format(",\"version\":{}}}{}", references[i].version, i + 1 == references.size() ? "]" : "");
+    }
     body += "}";
-    auto a = exchange_with_any(
-        {"POST", fmt::format("/subjects/{}{}", percent_encoded(subject), add ? "/versions" : ""), body});
+
+    const std::lock_guard lock(mutex);
+    // An id is the same whether it has been added or found.
+    const std::string key =
+        fmt::format("{} {} {}", wanted == number::version, percent_encoded(subject), body);
+    if (const auto known = numbers.find(key); known != numbers.end()) return known->second;
+    auto a = exchange_with_any({"POST",
+                                fmt::format("/subjects/{}{}", percent_encoded(subject),
+                                            wanted == number::added_id ? "/versions" : ""),
+                                std::move(body)});
     if (!a) return fail(a.error().with_context(fmt::format("subject {}", subject)));
-    if (a->id < 0 || a->id > std::numeric_limits<std::int32_t>::max())
+    const std::int64_t n = wanted == number::version ? a->version : a->id;
+    if (n < 0 || n > std::numeric_limits<std::int32_t>::max())
       return fail(errc::corrupt, fmt::format("the schema registry gave no number for subject {}", subject));
-    if (by_subject.size() >= most_cached) by_subject.clear();
-    return by_subject[key] = static_cast<std::int32_t>(a->id);
+    if (numbers.size() >= most_cached) numbers.clear();
+    return numbers[key] = static_cast<std::int32_t>(n);
+  }
+
+  /// With the mutex held.
+  result<registered_schema> version(const schema_reference& r) {
+    const auto key = std::make_pair(r.subject, r.version);
+    if (const auto known = by_version.find(key); known != by_version.end()) return known->second;
+    auto a = exchange_with_any(
+        {"GET", fmt::format("/subjects/{}/versions/{}", percent_encoded(r.subject), r.version), ""});
+    auto s = a ? schema_of(static_cast<std::int32_t>(a->id), std::move(*a)) : fail(std::move(a.error()));
+    if (!s)
+      return fail(s.error().with_context(fmt::format("version {} of subject {}", r.version, r.subject)));
+    if (by_version.size() >= most_cached) by_version.clear();
+    return by_version[key] = std::move(*s);
   }
 };
 
@@ -230,13 +286,46 @@ result<registered_schema> schema_registry::latest(std::string_view subject) cons
   return impl::schema_of(id, std::move(*a));
 }
 
-result<std::int32_t> schema_registry::add(std::string_view subject, schema_type type,
-                                          std::string_view text) const {
-  return impl_->id_of(subject, type, text, true);
+result<std::vector<std::string>> schema_registry::texts_used_by(const registered_schema& schema) const {
+  const std::lock_guard lock(impl_->mutex);
+  std::vector<std::string> texts;
+  // A walk into the depth without recursion: what a schema uses is done when all that it uses is.
+  struct step {
+    registered_schema schema;
+    std::size_t next = 0;
+  };
+  std::vector<step> path{{schema}};
+  std::set<std::pair<std::string, std::int32_t>> met;
+  while (!path.empty()) {
+    step& s = path.back();
+    if (s.next == s.schema.references.size()) {
+      if (path.size() > 1) texts.push_back(std::move(s.schema.text));
+      path.pop_back();
+      continue;
+    }
+    const schema_reference& r = s.schema.references[s.next++];
+    if (!met.emplace(r.subject, r.version).second) continue;
+    if (met.size() > most_references)
+      return fail(errc::unsupported, fmt::format("it refers to more than {} schemas", most_references));
+    auto used = impl_->version(r);
+    if (!used) return fail(std::move(used.error()));
+    path.push_back({std::move(*used)});
+  }
+  return texts;
 }
-result<std::int32_t> schema_registry::find(std::string_view subject, schema_type type,
-                                           std::string_view text) const {
-  return impl_->id_of(subject, type, text, false);
+
+result<std::int32_t> schema_registry::add(std::string_view subject, schema_type type, std::string_view text,
+                                          const std::vector<schema_reference>& references) const {
+  return impl_->number_of(impl::number::added_id, subject, type, text, references);
+}
+result<std::int32_t> schema_registry::find(std::string_view subject, schema_type type, std::string_view text,
+                                           const std::vector<schema_reference>& references) const {
+  return impl_->number_of(impl::number::id, subject, type, text, references);
+}
+result<std::int32_t> schema_registry::version(std::string_view subject, schema_type type,
+                                              std::string_view text,
+                                              const std::vector<schema_reference>& references) const {
+  return impl_->number_of(impl::number::version, subject, type, text, references);
 }
 
 }  // namespace penstock

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <penstock/protobuf.h>
 
+#include <map>
+
 #include "base/varint.h"
 
 namespace penstock::detail {
@@ -67,11 +69,31 @@ void subject_schema::put(std::string& out) const {
   if (id_ < 0) {
     if (subject_.empty())
       throw std::invalid_argument("the format needs a subject of the schema registry to write with");
-    auto id = add_ ? registry_.add(subject_, type_, text_) : registry_.find(subject_, type_, text_);
+    auto id = ask();
     if (!id) throw std::runtime_error(id.error().message());
     id_ = *id;
   }
   put_schema_id(id_, out);
+}
+
+result<std::int32_t> subject_schema::ask() const {
+  std::map<std::string_view, std::int32_t> versions;  // of the files so far
+  const auto references = [&](const schema_file& f) {
+    std::vector<schema_reference> all;
+    for (const std::string& name : f.imports) all.push_back({name, name, versions[name]});
+    return all;
+  };
+  for (const schema_file& f : imported_) {
+    const auto used = references(f);
+    if (add_) {
+      if (auto added = registry_.add(f.name, type_, f.text, used); !added) return added;
+    }
+    auto version = registry_.version(f.name, type_, f.text, used);
+    if (!version) return version;
+    versions[f.name] = *version;
+  }
+  return add_ ? registry_.add(subject_, type_, own_.text, references(own_))
+              : registry_.find(subject_, type_, own_.text, references(own_));
 }
 
 result<const avro_schema*> avro_writers::get(std::int32_t id) const {
@@ -86,7 +108,9 @@ result<const avro_schema*> avro_writers::get(std::int32_t id) const {
   if (!registered) return fail(std::move(registered.error()));
   if (registered->type != schema_type::avro)
     return fail(errc::user, fmt::format("the schema {} is not one of Avro", id));
-  auto parsed = avro_schema::parse(registered->text);
+  const auto used = registry_.texts_used_by(*registered);
+  if (!used) return fail(used.error().with_context(fmt::format("schema {}", id)));
+  auto parsed = avro_schema::parse(registered->text, *used);
   if (!parsed) return fail(parsed.error().with_context(fmt::format("schema {}", id)));
   constexpr std::size_t most_known = 1000;
   if (known_.size() == most_known) known_.erase(known_.begin());
