@@ -82,6 +82,18 @@ class list_state {
   bool empty() const { return get().empty(); }
   void add(V value) { column_->add(std::move(value)); }
   void set(std::vector<V> values) { column_->set(std::move(values)); }
+  /// f(std::vector<V>&) changes the list where it is; what is there then.
+  ///
+  ///     recent.modify([](std::vector<reading>& all) { all.erase(all.begin()); });
+  ///
+  /// With a ttl, all that is there then lives that long again. If f throws, a list that was there stays as f
+  /// left it.
+  template <typename F>
+  const std::vector<V>& modify(F&& f) {
+    constexpr bool takes_it = std::is_invocable_v<F&, std::vector<V>&>;
+    static_assert(takes_it, "modify(f): f must be callable as f(std::vector<V>&)");
+    if constexpr (takes_it) return column_->modify(f);
+  }
   void clear() { column_->clear(); }
 
  private:

@@ -151,7 +151,7 @@ TEST(process, commits_move_on_once_no_key_has_state) {
 
 const auto itself_int = [](const int& i) { return i; };
 
-/// "k add v", "k put m v", "k erase m", "k show": all kinds of state.
+/// "k add v", "k shift v", "k drain", "k put m v", "k erase m", "k show": all kinds of state.
 struct every_kind {
   using output = std::string;
   list_state<std::string> list;
@@ -171,6 +171,13 @@ struct every_kind {
       longest.add(static_cast<int>(words[2].size()));
       total.add(static_cast<int>(words[2].size()));
     }
+    if (words[1] == "shift")
+      list.modify([&](std::vector<std::string>& all) {
+        if (!all.empty()) all.erase(all.begin());
+        if (words.size() > 2) all.push_back(words[2]);
+        if (all.back() == "bad") throw std::runtime_error("no");
+      });
+    if (words[1] == "drain") list.modify([](std::vector<std::string>& all) { all.clear(); });
     if (words[1] == "put") map.put(words[2], std::stoi(words[3]));
     if (words[1] == "erase") map.erase(words[2]);
     if (words[1] != "show") return;
@@ -202,6 +209,30 @@ TEST(process, has_lists_maps_reducing_and_aggregating_state) {
   ASSERT_EQ(problem(d.run()), "");
   EXPECT_THAT(job.out.values(),
               ElementsAre("a: xx y m=1 n=2 longest 2 total 3", "b:", "a: xx y m=1 longest 2 total 3"));
+}
+
+TEST(process, changes_lists_where_they_are) {
+  every_kind_job job({.ttl = 100ms});
+  job.topo.on_error(error_policy::skip_and_count);
+  driver d(job.topo, {.exactly_once = true});
+  const auto shown = [&](std::initializer_list<const char*> lines) {
+    for (const char* l : lines) job.in.append(at(l, 1));
+    for (const char* k : {"a show", "b show", "c show"}) job.in.append(at(k, 1));
+    job.out.clear();
+    EXPECT_EQ(problem(d.run()), "");
+    return job.out.values();
+  };
+  EXPECT_THAT(shown({"a add x", "a add y", "a shift z", "b shift q", "c shift bad"}),
+              ElementsAre("a: y z longest 1 total 2", "b: q", "c:"));
+  ASSERT_EQ(problem(d.advance(60ms)), "");
+  EXPECT_THAT(shown({"a shift bad", "b drain"}), ElementsAre("a: z bad longest 1 total 2", "b:", "c:"));
+  ASSERT_EQ(problem(d.commit()), "");
+  ASSERT_EQ(problem(d.crash_and_restore()), "");
+  EXPECT_THAT(shown({}), ElementsAre("a: z bad longest 1 total 2", "b:", "c:"));
+  ASSERT_EQ(problem(d.advance(60ms)), "");  // what was changed lives on, the rest is over
+  EXPECT_THAT(shown({}), ElementsAre("a: z bad", "b:", "c:"));
+  ASSERT_EQ(problem(d.advance(60ms)), "");
+  EXPECT_THAT(shown({}), ElementsAre("a:", "b:", "c:"));
 }
 
 TEST(S14_ttl, in_processing_time_entries_expire_one_by_one) {

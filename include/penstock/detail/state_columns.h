@@ -190,6 +190,34 @@ class list_column final : public expiring_column {
     if (ttl_ > 0) cells_[row].until.assign(values.size(), deadline());
     cells_[row].values = std::move(values);
   }
+  /// f(std::vector<V>&) on the list as it is, or on an empty one, which is not kept if f throws.
+  template <typename F>
+  const std::vector<V>& modify(F& f) {
+    if (get().empty()) {
+      std::vector<V> values;
+      f(values);
+      set(std::move(values));
+      return get();
+    }
+    const row_id row = rows_.need();  // it counts as changed, even by half
+    const auto settle = [&] {
+      cell& c = cells_[row];
+      if (c.values.empty()) {
+        c = {};
+        rows_.let_go(row);
+      } else if (ttl_ > 0) {
+        c.until.assign(c.values.size(), deadline());
+      }
+    };
+    try {
+      f(cells_[row].values);
+    } catch (...) {
+      settle();
+      throw;
+    }
+    settle();
+    return get();
+  }
   void clear() {
     const row_id row = rows_.current();
     if (row == no_row || cells_[row].values.empty()) return;
