@@ -24,8 +24,9 @@ inline double now() { return seconds(CLOCK_MONOTONIC); }
 class measurement {
  public:
   double seconds() const { return now() - began_; }
-  void print(long long records, long long bytes) const {
-    const double took = seconds();
+  /// `from`: when the stretch began, if that was later; CPU time is of all of it.
+  void print(long long records, long long bytes, double from = 0) const {
+    const double took = now() - std::max(began_, from);
     const double cpu = peers::seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 #include <string>
@@ -401,6 +402,26 @@ TEST(partition_hash, is_the_same_for_numbers_as_for_their_bytes) {
     text.clear();
     key_traits<std::int16_t>::append(m, text);
     EXPECT_EQ(hash_for_partition(m, scratch), partition_hash(text));
+  }
+}
+
+TEST(sort_by_lane, puts_lane_after_lane_and_keeps_the_order_within) {
+  std::mt19937 random(1);
+  for (const std::size_t count : {1u, 2u, 3u, 4u, 5u, 16u, 17u, 128u}) {
+    for (const std::size_t n : {0u, 1u, 15u, 16u, 17u, 31u, 32u, 500u, 511u, 512u}) {
+      std::vector<std::uint16_t> lanes(n), order, ends(count), wanted(n);
+      for (auto& l : lanes) l = static_cast<std::uint16_t>(random() % count);
+      std::iota(wanted.begin(), wanted.end(), std::uint16_t{0});
+      std::stable_sort(wanted.begin(), wanted.end(), [&](auto a, auto b) { return lanes[a] < lanes[b]; });
+      for (const auto sort : {sort_by_lane, sort_by_lane_plainly}) {
+        order.assign(n + sort_by_lane_slack, 0xffff);
+        sort(lanes.data(), n, count, order.data(), ends.data());
+        order.resize(n);
+        EXPECT_EQ(order, wanted) << count << " lanes, " << n << " records";
+        for (std::size_t lane = 0; lane < count; ++lane)
+          EXPECT_EQ(ends[lane], std::count_if(lanes.begin(), lanes.end(), [&](auto l) { return l <= lane; }));
+      }
+    }
   }
 }
 

@@ -37,17 +37,13 @@ class column {
     const char* const begin = reinterpret_cast<const char*>(data_ + from);
     for (std::size_t at = 0; at < n * sizeof(T); at += 64) __builtin_prefetch(begin + at);
   }
-  void construct_some(std::size_t i, const column& from, const std::uint16_t* at, std::size_t n) {
-    T* const to = data_ + i;
-    const T* const values = from.data_;
-    for (std::size_t j = 0; j < n; ++j) ::new (static_cast<void*>(to + j)) T(values[at[j]]);
-  }
   void destroy(std::size_t n) noexcept {
     if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(data_, n);
   }
   T& operator[](std::size_t i) noexcept { return data_[i]; }
   const T& operator[](std::size_t i) const noexcept { return data_[i]; }
   T* data() noexcept { return data_; }
+  const T* data() const noexcept { return data_; }
 
  private:
   T* data_;
@@ -114,9 +110,19 @@ class keyed_batch final : public any_batch {
   }
   /// Copies records of another batch, those numbered at[0] ... at[n - 1]; there must be room.
   void add_some(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
-    keys.construct_some(size_, from.keys, at, n);
-    values.construct_some(size_, from.values, at, n);
-    timestamps.construct_some(size_, from.timestamps, at, n);
+    // All columns at once: each number is read once.
+    K* __restrict const to_keys = keys.data() + size_;
+    T* __restrict const to_values = values.data() + size_;
+    std::int64_t* __restrict const to_timestamps = timestamps.data() + size_;
+    const K* const from_keys = from.keys.data();
+    const T* const from_values = from.values.data();
+    const std::int64_t* const from_timestamps = from.timestamps.data();
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t number = at[i];
+      ::new (static_cast<void*>(to_keys + i)) K(from_keys[number]);
+      ::new (static_cast<void*>(to_values + i)) T(from_values[number]);
+      to_timestamps[i] = from_timestamps[number];
+    }
     size_ += n;
   }
   void clear() noexcept override {

@@ -135,8 +135,7 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   F key_of;
   std::string scratch;
   std::array<std::uint16_t, in_blocks ? batch_capacity : 0> lanes;  // by record
-  std::array<std::uint16_t, in_blocks ? batch_capacity + 1 : 0>
-      order;                        // and what is tried behind the last one
+  std::array<std::uint16_t, in_blocks ? batch_capacity + sort_by_lane_slack : 0> order;
   std::vector<std::uint16_t> ends;  // by lane
 
   explicit key_terminal(F f) : key_of(std::move(f)) {}
@@ -178,8 +177,7 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
     auto& t = this->targets[lane_of_key(hash_for_partition(key, scratch), this->targets.size())];
     base::add_to(t, std::move(key), std::forward<V>(value), ts);
   }
-  /// Fills `order` with the numbers of n records, lane by lane, and `ends`.
-  [[gnu::noinline]] void sort_by_lane(const K* keys, std::size_t n) {
+  [[gnu::noinline]] void sort(const K* keys, std::size_t n) {
     const std::size_t count = this->targets.size();
     if constexpr ((std::is_integral_v<K> || std::is_enum_v<K>)&&sizeof(K) == 8) {
       lanes_of_numbers(keys, n, static_cast<std::uint32_t>(count), lanes.data());
@@ -187,26 +185,12 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
       for (std::size_t i = 0; i < n; ++i)
         lanes[i] = static_cast<std::uint16_t>(lane_of_key(hash_for_partition(keys[i], scratch), count));
     }
-    ends.assign(count, 0);
-    if (count <= 4) {  // a pass a lane: no count in memory that the next record waits for
-      std::size_t at = 0;
-      for (std::size_t lane = 0; lane < count; ++lane) {
-        for (std::size_t i = 0; i < n; ++i) {
-          order[at] = static_cast<std::uint16_t>(i);
-          at += lanes[i] == lane;
-        }
-        ends[lane] = static_cast<std::uint16_t>(at);
-      }
-      return;
-    }
-    for (std::size_t i = 0; i < n; ++i) ++ends[lanes[i]];
-    std::uint16_t before = 0;
-    for (std::uint16_t& end : ends) before += std::exchange(end, before);
-    for (std::size_t i = 0; i < n; ++i) order[ends[lanes[i]]++] = static_cast<std::uint16_t>(i);
+    ends.resize(count);
+    sort_by_lane(lanes.data(), n, count, order.data(), ends.data());
   }
   void deal() {
     auto& block = this->out.pending();
-    sort_by_lane(block.keys.data(), block.size());
+    sort(block.keys.data(), block.size());
     std::size_t at = 0;
     for (std::size_t lane = 0; lane < ends.size(); ++lane) {
       auto& t = this->targets[lane];

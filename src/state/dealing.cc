@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which lane each record of a block goes to, and in which order they are copied out: as many at a time as the
+// processor can.
+#include <penstock/detail/state_log.h>
+#include <penstock/key.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#include <immintrin.h>
+#endif
+
+namespace penstock::detail {
+namespace {
+
+// As the compiler can do it for several at once.
+inline std::uint32_t swap_bytes(std::uint32_t v) noexcept {
+  return v >> 24 | (v >> 8 & 0xff00) | (v << 8 & 0xff0000) | v << 24;
+}
+
+[[gnu::always_inline]] inline void lanes_one_by_one(const void* keys, std::size_t n, std::uint32_t lanes,
+                                                    std::uint16_t* into) noexcept {
+  const char* const bytes = static_cast<const char*>(keys);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint64_t key;
+    std::memcpy(&key, bytes + 8 * i, 8);
+    std::uint32_t h = hash_of_length(8);
+    h = hash_with_word(h, swap_bytes(static_cast<std::uint32_t>(key >> 32)));
+    h = finished_hash(hash_with_word(h, swap_bytes(static_cast<std::uint32_t>(key))));
+    into[i] = static_cast<std::uint16_t>(lane_of_key(h, lanes));
+  }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define PENSTOCK_VECTORS 1
+
+enum class vectors : std::uint8_t { none, avx2, avx512 };
+vectors processor_has() noexcept {
+  static const vectors has = [] {
+    if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+        __builtin_cpu_supports("avx512vl") != 0)
+      return vectors::avx512;
+    return __builtin_cpu_supports("avx2") != 0 ? vectors::avx2 : vectors::none;
+  }();
+  return has;
+}
+
+#define PENSTOCK_AVX512 target("avx512f,avx512bw,avx512vl,avx2,popcnt,prefer-vector-width=512")
+
+// The compiler makes the same loop do eight numbers at a time, or sixteen.
+__attribute__((target("avx2"), optimize("O3"))) void lanes_by_eight(const void* keys, std::size_t n,
+                                                                    std::uint32_t lanes,
+                                                                    std::uint16_t* into) noexcept {
+  lanes_one_by_one(keys, n, lanes, into);
+}
+__attribute__((PENSTOCK_AVX512, optimize("O3"))) void lanes_by_sixteen(const void* keys, std::size_t n,
+                                                                       std::uint32_t lanes,
+                                                                       std::uint16_t* into) noexcept {
+  lanes_one_by_one(keys, n, lanes, into);
+}
+
+/// A pass a lane, sixteen records at a time: their numbers, those of the lane pushed together.
+__attribute__((PENSTOCK_AVX512)) void sort_by_sixteen(const std::uint16_t* lane_of, std::size_t n,
+                                                      std::size_t lanes, std::uint16_t* order,
+                                                      std::uint16_t* ends) noexcept {
+  const __m512i counted = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  std::uint16_t* to = order;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    const __m512i wanted = _mm512_set1_epi32(static_cast<int>(lane));
+    __m512i numbers = counted;
+    std::size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+      const __m512i found =
+          _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane_of + i)));
+      const __mmask16 here = _mm512_cmpeq_epi32_mask(found, wanted);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                          _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(here, numbers)));
+      to += _mm_popcnt_u32(here);
+      numbers = _mm512_add_epi32(numbers, _mm512_set1_epi32(16));
+    }
+    for (; i < n; ++i) {
+      *to = static_cast<std::uint16_t>(i);
+      to += lane_of[i] == lane;
+    }
+    ends[lane] = static_cast<std::uint16_t>(to - order);
+  }
+}
+#endif
+
+}  // namespace
+
+void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept {
+#if defined(PENSTOCK_VECTORS)
+  const vectors has = processor_has();
+  if (has == vectors::avx512) return lanes_by_sixteen(keys, n, lanes, into);
+  if (has == vectors::avx2) return lanes_by_eight(keys, n, lanes, into);
+#endif
+  lanes_one_by_one(keys, n, lanes, into);
+}
+
+void sort_by_lane(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes, std::uint16_t* order,
+                  std::uint16_t* ends) noexcept {
+#if defined(PENSTOCK_VECTORS)
+  if (lanes <= 16 && processor_has() == vectors::avx512)
+    return sort_by_sixteen(lane_of, n, lanes, order, ends);
+#endif
+  sort_by_lane_plainly(lane_of, n, lanes, order, ends);
+}
+
+void sort_by_lane_plainly(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes,
+                          std::uint16_t* order, std::uint16_t* ends) noexcept {
+  if (lanes <= 4) {  // a pass a lane: no count in memory that the next record waits for
+    std::size_t at = 0;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      for (std::size_t i = 0; i < n; ++i) {
+        order[at] = static_cast<std::uint16_t>(i);
+        at += lane_of[i] == lane;
+      }
+      ends[lane] = static_cast<std::uint16_t>(at);
+    }
+    return;
+  }
+  std::fill_n(ends, lanes, std::uint16_t{0});
+  for (std::size_t i = 0; i < n; ++i) ++ends[lane_of[i]];
+  std::uint16_t before = 0;
+  for (std::size_t lane = 0; lane < lanes; ++lane)
+    before = static_cast<std::uint16_t>(before + std::exchange(ends[lane], before));
+  for (std::size_t i = 0; i < n; ++i) order[ends[lane_of[i]]++] = static_cast<std::uint16_t>(i);
+}
+
+}  // namespace penstock::detail
