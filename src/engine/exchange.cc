@@ -37,7 +37,7 @@ void exchange_channel::post(parcel p) {
     kept_.push_back(std::move(p));
     return;
   }
-  to_.notify();
+  wake(to_, from_);
 }
 
 bool exchange_channel::flush() {
@@ -46,11 +46,17 @@ bool exchange_channel::flush() {
     kept_.pop_front();
     moved = true;
   }
-  if (moved) to_.notify();
+  if (moved) wake(to_, from_);
   return moved;
 }
 
-bool exchange_channel::pop(parcel& into) { return ring_.pop(into); }
+bool exchange_channel::pop(parcel& into) {
+  const bool popped = ring_.pop(into);
+  if (popped && ++popped_ < capacity / 2) return true;
+  if (popped_ != 0) wake(from_, to_);
+  popped_ = 0;
+  return popped;
+}
 
 void exchange_channel::give_back(std::unique_ptr<detail::any_batch> emptied) {
   empties_.push(emptied);  // full: it is freed here
@@ -60,14 +66,12 @@ bool receiver::step(io::instant) {
   bool worked = false;
   parcel p;
   for (channel_state& in : inputs_) {
-    int taken = 0;
-    while (taken < parcels_per_step && may_take(in) && in.channel->pop(p)) {
+    in.credit = std::min<std::int64_t>(in.credit, 0) + records_per_step / std::ssize(inputs_) + 1;
+    while (in.credit > 0 && may_take(in) && in.channel->pop(p)) {
+      if (p.records != nullptr) in.credit -= static_cast<std::int64_t>(p.records->size());
       take(in, p);
-      ++taken;
+      worked = true;
     }
-    if (taken == 0) continue;
-    in.channel->room_made();
-    worked = true;
   }
   return worked;
 }

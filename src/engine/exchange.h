@@ -33,7 +33,8 @@ struct parcel {
 /// receiver's (`pop`, `give_back`, `room_made`) on the other's.
 ///
 /// A full ring is the back-pressure: the sender then keeps what one step of its lane still produces, says
-/// `blocked`, and the lane takes no further step into it.
+/// `blocked`, and the lane takes no further step into it. One that sleeps because of that is woken when half
+/// of the ring is free, not for every batch.
 class exchange_channel final : public detail::exchange_sender {
  public:
   exchange_channel(lane_signal& from, lane_signal& to) : from_(from), to_(to) {}
@@ -46,19 +47,24 @@ class exchange_channel final : public detail::exchange_sender {
   /// Moves on what was kept back. True when something moved.
   bool flush();
 
+  /// False when there is nothing, which the sender is told of if it sleeps.
   bool pop(parcel& into);
   void give_back(std::unique_ptr<detail::any_batch> emptied);
-  /// After some pops: the sender may go on.
-  void room_made() { from_.notify(); }
 
  private:
   void post(parcel p);
+  /// A lane does not sleep while it sends to itself or takes from itself.
+  static void wake(lane_signal& who, const lane_signal& by) {
+    if (&who != &by) who.notify_after_store();
+  }
   static constexpr std::size_t capacity = 64;
   lane_signal& from_;
   lane_signal& to_;
   spsc_ring<parcel, capacity> ring_;
-  spsc_ring<std::unique_ptr<detail::any_batch>, capacity> empties_;
+  // As many as can be under way: none is given up.
+  spsc_ring<std::unique_ptr<detail::any_batch>, 2 * capacity> empties_;
   std::deque<parcel> kept_;
+  std::size_t popped_ = 0;  // since the sender was last told of room; the receiver's
 };
 
 /// The end of an exchange on one lane: takes from the channels of all lanes, aligns barriers, merges event
@@ -66,19 +72,22 @@ class exchange_channel final : public detail::exchange_sender {
 class receiver final : public driver {
  public:
   receiver(detail::relay_op& into, std::vector<exchange_channel*> from) : into_(into) {
-    for (exchange_channel* c : from) inputs_.push_back({c, {}, false, false});
+    for (exchange_channel* c : from) inputs_.push_back({c, {}, false, false, 0});
     silent_ = inputs_.size();
   }
   bool step(io::instant now) override;
   detail::op& entry() noexcept override { return into_; }
 
  private:
-  static constexpr int parcels_per_step = 16;
+  /// As many records as the lane's own source makes in a step, from all inputs together: a lane that took
+  /// more would fall behind the others with its own source, and windows would stay open for it.
+  static constexpr std::int64_t records_per_step = 8 * detail::batch_capacity;
   struct channel_state {
     exchange_channel* channel;
     input_time time;
     bool has_spoken;
     bool at_barrier;
+    std::int64_t credit;  // records that it may be taken before the next input's turn; less, if it had more
   };
   void take(channel_state& from, parcel& p);
   void align(std::uint64_t epoch);

@@ -21,6 +21,11 @@ class lane_signal {
     // A read-modify-write, so that it is ordered with the lane's own whichever comes first.
     if (asleep_.exchange(false, std::memory_order_seq_cst)) wake_();
   }
+  /// The same for one who gave the work with a sequentially consistent store: it need not write here, where
+  /// the lane's own processor would have to fetch it back.
+  void notify_after_store() {
+    if (asleep_.load(std::memory_order_seq_cst)) notify();
+  }
 
  private:
   std::function<void()> wake_;

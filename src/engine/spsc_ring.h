@@ -8,7 +8,9 @@
 
 namespace penstock::engine {
 
-/// A bounded queue between one producing and one consuming thread; neither ever waits.
+/// A bounded queue between one producing and one consuming thread; neither ever waits. What they tell each
+/// other is sequentially consistent, so that a side which goes to sleep and the other which then looks
+/// whether it does (lane_signal) cannot both miss each other.
 template <typename T, std::size_t Capacity>
 class spsc_ring {
   static_assert((Capacity & (Capacity - 1)) == 0, "the capacity is a power of two");
@@ -18,21 +20,21 @@ class spsc_ring {
   bool push(T& value) {
     const std::size_t tail = tail_.load(std::memory_order_relaxed);
     if (tail - head_seen_ == Capacity) {
-      head_seen_ = head_.load(std::memory_order_acquire);
+      head_seen_ = head_.load(std::memory_order_seq_cst);
       if (tail - head_seen_ == Capacity) return false;
     }
     slots_[tail % Capacity] = std::move(value);
-    tail_.store(tail + 1, std::memory_order_release);
+    tail_.store(tail + 1, std::memory_order_seq_cst);
     return true;
   }
   bool pop(T& into) {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (head == tail_seen_) {
-      tail_seen_ = tail_.load(std::memory_order_acquire);
+      tail_seen_ = tail_.load(std::memory_order_seq_cst);
       if (head == tail_seen_) return false;
     }
     into = std::move(slots_[head % Capacity]);
-    head_.store(head + 1, std::memory_order_release);
+    head_.store(head + 1, std::memory_order_seq_cst);
     return true;
   }
 

@@ -44,6 +44,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
 
   void push(keyed_batch<K, T>& records, bool) override {
     const std::size_t n = records.size();
+    records.prefetch(0, block);
     for (std::size_t from = 0; from < n && !services_->failed(); from += block) {
       const std::size_t to = std::min(n, from + block);
       records.prefetch(to, block);
