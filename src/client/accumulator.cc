@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "wire/error_code.h"
@@ -90,12 +91,25 @@ std::int32_t accumulator::choose_partition(topic_queues& t, const kafka::record_
   }
   // Without a key: one partition until its batch is full, so that batches are few and large (KIP-480,
   // KIP-794).
-  if (t.sticky < 0 || t.sticky >= t.known) {
-    const auto last = -2 - t.sticky;
-    t.sticky = static_cast<std::int32_t>(random_.next() % static_cast<std::uint64_t>(t.known));
-    if (t.sticky == last) t.sticky = (t.sticky + 1) % t.known;
-  }
+  if (t.sticky < 0 || t.sticky >= t.known) t.sticky = draw_partition(t);
   return t.sticky;
+}
+
+// As KIP-794 has it, the more batches wait for a partition, the less likely it is: what a slow broker, or a
+// busy connection, does not take goes elsewhere.
+std::int32_t accumulator::draw_partition(const topic_queues& t) {
+  const std::span queues(t.partitions.data(), static_cast<std::size_t>(t.known));
+  const std::size_t last =
+      t.sticky < -1 && t.known > 1 ? static_cast<std::size_t>(-2 - t.sticky) : queues.size();
+  std::size_t longest = 0;
+  for (const auto& q : queues) longest = std::max(longest, q->full.size());
+  std::uint64_t tickets = 0;
+  const auto tickets_of = [&](std::size_t p) { return p == last ? 0 : longest + 1 - queues[p]->full.size(); };
+  for (std::size_t p = 0; p < queues.size(); ++p) tickets += tickets_of(p);
+  std::uint64_t drawn = random_.next() % tickets;
+  std::size_t p = 0;
+  for (; drawn >= tickets_of(p); ++p) drawn -= tickets_of(p);
+  return static_cast<std::int32_t>(p);
 }
 
 result<accumulator::appended> accumulator::append(const kafka::record_to_send& r, std::int64_t timestamp_ms,

@@ -179,6 +179,7 @@ class accumulator {
  private:
   bool is_sticky(const kafka::record_to_send& r) const noexcept;
   std::int32_t choose_partition(topic_queues& t, const kafka::record_to_send& r);
+  std::int32_t draw_partition(const topic_queues& t);
   batch_ptr new_batch(partition_queue& q, const io::clock& time);
   void announce(partition_queue& q);
 

@@ -25,7 +25,7 @@ std::optional<lane_id> produce_lanes::lane_of(partition_queue& q, std::int32_t l
     s.lane_place = b.places++;
     s.known_in = 0;
   }
-  const int home = s.lane_place % b.count;
+  const int home = b.home_of(q);
   const int wanted = s.joins() ? 0 : home;
   if (!new_here && s.in_flight > 0 && (s.lane != wanted || wanted != home)) {
     b.moving = true;
@@ -33,6 +33,11 @@ std::optional<lane_id> produce_lanes::lane_of(partition_queue& q, std::int32_t l
   }
   s.lane = wanted;
   return lane_id{leader, wanted};
+}
+
+bool produce_lanes::is_guest(const partition_queue& q) const {
+  const auto b = brokers_.find(q.send.lane_broker);
+  return b != brokers_.end() && q.send.lane != b->second.home_of(q);
 }
 
 produce_lanes::lane& produce_lanes::at(lane_id l) {

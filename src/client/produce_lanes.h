@@ -55,6 +55,8 @@ class produce_lanes {
   /// The lane that the partition's next batch takes to its leader; nothing while it waits for those under
   /// way on another one.
   std::optional<lane_id> lane_of(partition_queue& q, std::int32_t leader);
+  /// Whether it took another lane than its own the last time, to join a transaction.
+  bool is_guest(const partition_queue& q) const;
   /// Whether the lane's connection takes requests now; connects it if not, and calls `changed` then.
   bool is_ready(lane_id l);
   bool has_room(lane_id l);
@@ -82,6 +84,8 @@ class produce_lanes {
     std::optional<io::instant> saturated_since;
     io::instant not_before{};  // no further lane
     io::instant needed{};      // when more was under way last than one lane may have
+
+    int home_of(const partition_queue& q) const noexcept { return q.send.lane_place % count; }
   };
 
   lane& at(lane_id l);

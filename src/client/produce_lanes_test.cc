@@ -213,6 +213,60 @@ TEST_F(a_busy_broker, ends_no_transaction_before_all_connections_have_answered) 
   }
 }
 
+// A partition that belongs on the second joins each transaction on the first. Were more of it sent there at
+// once, the second would have nothing to do until all that has come back.
+TEST_F(a_busy_broker, is_given_no_more_than_it_takes_to_join_by_partitions_of_another_connection) {
+  kafka.transactions.version = 2;
+  settings.transactional_id = "app";
+  settings.connections_per_broker = 2;
+  transactional t(loop, settings);
+  ASSERT_TRUE(t.init());
+  ASSERT_TRUE(t.begin());
+  const auto send = [&](int from, int to) {
+    for (const auto& v : numbered(from, to))
+      for (int n = 0; n < partitions; ++n) ASSERT_TRUE(t.send(v, n));
+  };
+  send(0, 1);
+  ASSERT_TRUE(run_until(loop, [&] { return t.records().buffered_bytes() == 0; }));
+  const auto connections = kafka.connections();
+  hold();
+  send(1, 200);
+  ASSERT_TRUE(run_until(loop, [&] { return kafka.connections() > connections; }));
+  const int first = *seen.begin();
+  release();
+  ASSERT_TRUE(run_until(loop, [&] { return seen.size() == 2 && under_way.size() == partitions; }));
+  std::set<std::int32_t> at_home;  // on the first
+  for (const auto& [partition, way] : under_way) {
+    if (way.front() == first) at_home.insert(partition);
+  }
+  ASSERT_EQ(at_home.size(), 2u);
+  std::optional<result<>> committed;
+  t.control().commit(loop.time().now() + 20s, [&](result<> r) { committed = std::move(r); });
+  ASSERT_TRUE(run_until(loop, [&] {
+    if (kafka.held() > 0) release();
+    return committed.has_value();
+  }));
+  ASSERT_TRUE(*committed);
+
+  ASSERT_TRUE(t.begin());
+  hold();
+  send(200, 300);
+  ASSERT_TRUE(run_until(
+      loop, [&] { return under_way.size() == partitions && under_way[*at_home.begin()].size() == 5; }));
+  loop.run_some_until(loop.time().now() + 5ms);  // would more come, it would be here
+  for (const auto& [partition, way] : under_way)
+    EXPECT_EQ(way.size(), at_home.contains(partition) ? 5u : 1u) << "partition " << partition;
+  release();
+  EXPECT_TRUE(run_until(loop, [&] {
+    return std::all_of(
+               under_way.begin(), under_way.end(),
+               [&](const auto& p) { return (p.second.front() == first) == at_home.contains(p.first); }) &&
+           under_way.size() == partitions;
+  }));
+  kafka.always(api_key::produce, [](const seen_request&) { return reaction{}; });
+  kafka.release_held();
+}
+
 // The lanes alone.
 class produce_lanes_of_a_broker : public ::testing::Test {
  protected:
@@ -280,11 +334,13 @@ TEST_F(produce_lanes_of_a_broker, begin_a_partitions_transaction_on_the_first_an
   for (std::uint64_t transaction = 1; transaction < 3; ++transaction) {
     s.registered_in = transaction;
     EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 0}));
+    EXPECT_TRUE(lanes.is_guest(queues[1]));
     s.in_flight = 1;
     EXPECT_FALSE(lanes.lane_of(queues[1], 0));
     s.in_flight = 0;
     s.known_in = transaction;
     EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 1}));
+    EXPECT_FALSE(lanes.is_guest(queues[1]));
     s.in_flight = 1;
     EXPECT_EQ(lanes.lane_of(queues[1], 0), (lane_id{0, 1}));
     s.in_flight = 0;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <set>
 
@@ -605,6 +606,31 @@ TEST(accumulator, partitions_by_key_as_kafka_does_and_sticks_without_one) {
   std::size_t batches = 0;
   for (const auto& q : a.find("u")->partitions) batches += q->full.size();
   EXPECT_EQ(order.size(), batches + 1);  // ... and only then
+}
+
+// KIP-794: one whose batches nobody takes gets few of the next.
+TEST(accumulator, sends_records_without_a_key_where_fewer_batches_wait) {
+  kafka::producer_settings s;
+  s.batch_size = 500;
+  io::seeded_random random(3);
+  accumulator a(s, random);
+  a.set_topic("t", 4, error_code::none);
+  const auto& queues = a.find("t")->partitions;
+  std::array<int, 4> batches{};
+  for (int i = 0; i < 10'000; ++i) {
+    ASSERT_TRUE(a.append({.topic = "t", .value = std::string(100, 'x')}, 0, io::clock::system(), nullptr));
+    for (std::size_t p = 0; p < 4; ++p) {
+      while (p != 2 && !queues[p]->full.empty()) {
+        a.release(a.take_batch(*queues[p], false), true);
+        ++batches[p];
+      }
+    }
+  }
+  const auto stuck = queues[2]->full.size();
+  EXPECT_GT(stuck, 5u);
+  EXPECT_LT(stuck, 60u);  // blindly drawn, it would be a quarter of some 2,500
+  const int rest = batches[0] + batches[1] + batches[3];
+  for (const std::size_t p : {0u, 1u, 3u}) EXPECT_NEAR(batches[p], rest / 3, rest / 20);
 }
 
 TEST(accumulator, tells_topics_apart_by_any_letter_of_their_names) {

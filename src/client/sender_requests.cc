@@ -37,7 +37,8 @@ void sender::send_to(lane_id lane, std::vector<partition_queue*>& queues) {
     }
     if (batches.empty()) return;
     send(lane, std::move(batches));
-    std::erase_if(queues, [this](auto* q) { return !wants_to_send(*q); });
+    // A guest on this lane goes home as soon as nothing of it is under way: no more of it here.
+    std::erase_if(queues, [this](auto* q) { return !wants_to_send(*q) || lanes_.is_guest(*q); });
   }
 }
 

@@ -17,8 +17,8 @@ import org.apache.kafka.streams.StreamsConfig;
  *
  * <pre>EosStreams BROKERS IN OUT THREADS COMMIT_MS STATE_DIRECTORY RECORDS</pre>
  *
- * Prints a line of JSON: from the start to the last record read, without the last commit and without the rebalance
- * that comes before the first record, so that it is measured no worse than it is. CPU is of the whole time.
+ * Prints a line of JSON: from the first record read, without the rebalance that comes before it, to the end of the last
+ * commit. CPU is of the whole time.
  */
 public final class EosStreams {
   private EosStreams() {}
@@ -59,8 +59,8 @@ public final class EosStreams {
     KafkaStreams streams = new KafkaStreams(builder.build(), settings);
     streams.start();
     all.await();
-    double seconds = (System.nanoTime() - first.get()) / 1e9;
     streams.close(Duration.ofSeconds(60));
+    double seconds = (System.nanoTime() - first.get()) / 1e9;
     System.out.printf(
         Locale.ROOT,
         "{\"records\":%d,\"seconds\":%.3f,\"records_per_second\":%.0f,\"cpu_ns_per_record\":%.1f}%n",
