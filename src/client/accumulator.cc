@@ -112,10 +112,10 @@ std::int32_t accumulator::draw_partition(const topic_queues& t) {
   return static_cast<std::int32_t>(p);
 }
 
-result<accumulator::appended> accumulator::append(const kafka::record_to_send& r, std::int64_t timestamp_ms,
-                                                  const io::clock& time, kafka::delivery_callback* callback) {
+result<accumulator::appended> accumulator::append(topic_queues* t, const kafka::record_to_send& r,
+                                                  std::int64_t timestamp_ms, const io::clock& time,
+                                                  kafka::delivery_callback* callback) {
   if (refusal_) return fail(*refusal_);
-  auto* t = find(r.topic);
   if (t == nullptr || t->known == 0) {
     if (t != nullptr && t->error != wire::error_code::none)
       return fail(wire::make_error(t->error, fmt::format("topic '{}'", r.topic)));

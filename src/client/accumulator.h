@@ -130,7 +130,12 @@ class accumulator {
   /// Appends to the partition's batch. Errors: invalid_argument (a partition that is not there, a record
   /// larger than max_request_size), or the topic's error.
   result<appended> append(const kafka::record_to_send& r, std::int64_t timestamp_ms, const io::clock& time,
-                          kafka::delivery_callback* callback);
+                          kafka::delivery_callback* callback) {
+    return append(find(r.topic), r, timestamp_ms, time, callback);
+  }
+  /// The same for one of many to the same topic: `t` is what find(r.topic) gives.
+  result<appended> append(topic_queues* t, const kafka::record_to_send& r, std::int64_t timestamp_ms,
+                          const io::clock& time, kafka::delivery_callback* callback);
 
   /// Sets the number of a topic's partitions, or why it cannot be written to.
   void set_topic(const std::string& name, std::int32_t partitions, wire::error_code error);

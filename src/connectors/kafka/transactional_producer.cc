@@ -130,10 +130,12 @@ result<std::size_t> transactional_producer::append(std::string_view topic, std::
   {
     const std::lock_guard lock(mutex_);
     if (failure_) return fail(*failure_);
+    auto* const queues = accumulator_.find(topic);
     for (const outgoing& r : records) {
       std::int64_t ts = r.timestamp_ms;
       if (ts < 0) ts = now < 0 ? now = clock_.wall_ms() : now;
-      auto done = accumulator_.append({.topic = topic,
+      auto done = accumulator_.append(queues,
+                                      {.topic = topic,
                                        .key = r.key,
                                        .value = r.value,
                                        .partition = partition,
