@@ -13,6 +13,8 @@
 namespace penstock::client {
 namespace {
 
+constexpr std::chrono::milliseconds longest_without_word{20};
+
 std::size_t size_of(std::span<const record_header> headers) noexcept {
   std::size_t n = 0;
   for (const auto& h : headers) n += h.key.size() + h.value.size() + 2 * base::max_varint32_bytes;
@@ -130,6 +132,10 @@ result<accumulator::appended> accumulator::append(topic_queues* t, const kafka::
                             r.topic, bound, settings_.max_request_size));
   if (buffered_ + bound > settings_.buffer_memory && buffered_ > 0) {
     const bool first = !std::exchange(starving_, true);  // then even a young batch is worth sending
+    if (!refused_at_) {
+      refused_at_ = time.now();
+      room_since_ = false;
+    }
     return appended{append_status::no_memory, first};
   }
   const auto p = choose_partition(*t, r);
@@ -249,9 +255,16 @@ batch_ptr accumulator::split_off(producer_batch& from) {
   return b;
 }
 
+std::optional<io::instant> accumulator::tell_of_room_at(bool nothing_under_way) const {
+  if (!refused_at_ || !room_since_) return std::nullopt;
+  const bool worth_it = buffered_ <= settings_.buffer_memory - settings_.buffer_memory / 4;
+  return worth_it || nothing_under_way ? *refused_at_ : *refused_at_ + longest_without_word;
+}
+
 void accumulator::release(const batch_ptr& b, bool reuse) {
   buffered_ -= std::exchange(b->reserved, 0);
   starving_ = false;
+  room_since_ = true;
   if (const auto it = outstanding_.find(b->generation); it != outstanding_.end() && --it->second == 0)
     outstanding_.erase(it);
   b->callbacks.clear();

@@ -170,6 +170,12 @@ class accumulator {
   bool outstanding_before(std::uint64_t generation) const;
   /// A record was refused for want of memory since memory was last given back.
   bool starving() const noexcept { return starving_; }
+  /// When to tell those that were refused for want of memory that there is some again; nothing if nobody was,
+  /// or none has been given back since. At once when a quarter is free, or nothing under way could give more;
+  /// else a while after the first was refused: woken for each batch, the program and the sender would take
+  /// turns.
+  std::optional<io::instant> tell_of_room_at(bool nothing_under_way) const;
+  void told_of_room() { refused_at_.reset(); }
   /// Batches that were begun before `before` and not taken: their time to be delivered is over.
   std::vector<batch_ptr> take_expired(io::instant before);
 
@@ -198,6 +204,8 @@ class accumulator {
   std::size_t buffered_ = 0;  // bytes of records without an outcome
   std::size_t batches_ = 0;   // not taken by the sender yet
   bool starving_ = false;
+  std::optional<io::instant> refused_at_;  // the first since those who wait were told of room
+  bool room_since_ = false;
   std::optional<error> refusal_;
   std::uint64_t generation_ = 0;
   std::map<std::uint64_t, std::size_t> outstanding_;  // batches without an outcome, by generation

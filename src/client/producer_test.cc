@@ -633,6 +633,38 @@ TEST(accumulator, sends_records_without_a_key_where_fewer_batches_wait) {
   for (const std::size_t p : {0u, 1u, 3u}) EXPECT_NEAR(batches[p], rest / 3, rest / 20);
 }
 
+TEST(accumulator, tells_of_room_when_it_is_worth_it) {
+  kafka::producer_settings s;
+  s.batch_size = 500;
+  s.buffer_memory = 4000;
+  io::seeded_random random(3);
+  io::manual_clock clock;
+  accumulator a(s, random);
+  a.set_topic("t", 1, error_code::none);
+  auto& q = *a.find("t")->partitions[0];
+  const auto fill = [&] {
+    for (;;) {
+      const auto sent = a.append({.topic = "t", .value = std::string(100, 'x')}, 0, clock, nullptr);
+      ASSERT_TRUE(sent);
+      if (sent->status == append_status::no_memory) return;
+    }
+  };
+  EXPECT_FALSE(a.tell_of_room_at(false));
+  fill();
+  const auto refused = clock.now();
+  EXPECT_FALSE(a.tell_of_room_at(true)) << "there is none yet";
+  clock.advance(5ms);
+  a.release(a.take_batch(q, true), true);
+  EXPECT_EQ(a.tell_of_room_at(false), refused + 20ms);
+  EXPECT_EQ(a.tell_of_room_at(true), refused) << "no more will come by itself";
+  fill();
+  EXPECT_EQ(a.tell_of_room_at(false), refused + 20ms) << "the others wait since the first was refused";
+  while (a.buffered_bytes() > 3000) a.release(a.take_batch(q, true), true);
+  EXPECT_EQ(a.tell_of_room_at(false), refused);
+  a.told_of_room();
+  EXPECT_FALSE(a.tell_of_room_at(true));
+}
+
 TEST(accumulator, tells_topics_apart_by_any_letter_of_their_names) {
   io::seeded_random random(1);
   accumulator a({}, random);

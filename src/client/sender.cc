@@ -86,6 +86,14 @@ void sender::collect() {
     const bool at_once = accumulator_.starving() || accumulator_.outstanding_before(flushing_);
     oldest = accumulator_.take_work(at_once ? io::instant::max() : now - settings_.linger, work_);
     anything = !accumulator_.empty();
+    if (const auto due = accumulator_.tell_of_room_at(taken_ == 0)) {
+      if (*due <= now) {
+        writable_ = true;
+        accumulator_.told_of_room();
+      } else {
+        schedule(*due);
+      }
+    }
   }
   for (auto* q : work_) make_ready(*q);
   if (oldest) schedule(*oldest + settings_.linger);

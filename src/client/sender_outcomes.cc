@@ -239,7 +239,6 @@ void sender::report(const batch_ptr& b, kafka::delivery d) {
 void sender::settle(const batch_ptr& b, bool reuse) {
   --taken_;
   const auto lock = hold();
-  writable_ = writable_ || accumulator_.starving();
   accumulator_.release(b, reuse);  // from here on the batch may be somebody else's
 }
 
