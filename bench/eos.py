@@ -126,7 +126,7 @@ class Run:
         for _ in range(4):  # until the broker's CPU time a record falls no more
             self.one("warm-up, not counted", self.job("copy", source, 1000), "records")
         for interval, name, peer in ((1000, "Flink", self.flink), (100, "Kafka Streams", self.streams)):
-            # Kafka Streams is timed from its first record to its last, Flink from the start of the job to its end.
+            # To the end of the last commit: beside Kafka Streams from the first record read, beside Flink from the start.
             more = ("--from-first-record",) if name == "Kafka Streams" else ()
             contestants = [("penstock", self.job("copy", source, interval, *more))]
             if "flink" in self.peers:

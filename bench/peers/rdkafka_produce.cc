@@ -115,20 +115,21 @@ int main(int argc, char** argv) {
                                             {"queue.buffering.max.kbytes", "1048576"},
                                             {"compression.codec", argv[6]}},
                                            argv + 8);
-  if (way == "keyed") {
+  const bool keyed = way == "keyed";
+  if (keyed) {
     rd_kafka_conf_set_opaque(conf, &all);
     rd_kafka_conf_set_dr_msg_cb(conf, load::reported);
   } else {
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
   }
   all.producer = peers::open(RD_KAFKA_PRODUCER, conf);
-  if (way != "keyed") all.events = rd_kafka_queue_get_main(all.producer);
+  if (!keyed) all.events = rd_kafka_queue_get_main(all.producer);
   all.topic = rd_kafka_topic_new(all.producer, argv[2], nullptr);
   peers::reach(all.producer, all.topic);
 
   const peers::measurement measured;
-  if (way == "records" || way == "keyed")
-    all.send_records(way == "keyed");
+  if (way == "records" || keyed)
+    all.send_records(keyed);
   else
     all.send_runs(way == "dealt");
   while (all.delivered + all.failed < all.wanted && measured.seconds() < 300) all.take_reports(100);

@@ -80,6 +80,20 @@ class a_busy_broker : public ::testing::Test {
       }
     }
   }
+  void send_all(transactional& t, int from, int to) {
+    for (const auto& v : numbered(from, to))
+      for (int n = 0; n < partitions; ++n) ASSERT_TRUE(t.send(v, n));
+  }
+  /// Holds what is sent until a further connection is there.
+  void make_busy(transactional& t) {
+    send_all(t, 0, 1);
+    ASSERT_TRUE(run_until(loop, [&] { return t.records().buffered_bytes() == 0; }));
+    const auto connections = kafka.connections();
+    seen.clear();
+    hold();
+    send_all(t, 1, 200);
+    ASSERT_TRUE(run_until(loop, [&] { return kafka.connections() > connections; }));
+  }
   result<> flush(bool release_meanwhile) {
     std::optional<result<>> outcome;
     p->flush([&](result<> r) { outcome = std::move(r); });
@@ -177,17 +191,7 @@ TEST_F(a_busy_broker, ends_no_transaction_before_all_connections_have_answered) 
     ASSERT_TRUE(t.init());
     ASSERT_TRUE(t.begin());
     const auto before = kafka.values("t", 0).size();
-    const auto send = [&](int from, int to) {
-      for (const auto& v : numbered(from, to))
-        for (int n = 0; n < partitions; ++n) ASSERT_TRUE(t.send(v, n));
-    };
-    send(0, 1);
-    ASSERT_TRUE(run_until(loop, [&] { return t.records().buffered_bytes() == 0; }));
-    const auto connections = kafka.connections();
-    seen.clear();
-    hold();
-    send(1, 200);
-    ASSERT_TRUE(run_until(loop, [&] { return kafka.connections() > connections; }));
+    ASSERT_NO_FATAL_FAILURE(make_busy(t));
     release();
     ASSERT_TRUE(run_until(loop, [&] { return seen.size() == 2; }));
     std::optional<result<>> committed;
@@ -222,16 +226,7 @@ TEST_F(a_busy_broker, is_given_no_more_than_it_takes_to_join_by_partitions_of_an
   transactional t(loop, settings);
   ASSERT_TRUE(t.init());
   ASSERT_TRUE(t.begin());
-  const auto send = [&](int from, int to) {
-    for (const auto& v : numbered(from, to))
-      for (int n = 0; n < partitions; ++n) ASSERT_TRUE(t.send(v, n));
-  };
-  send(0, 1);
-  ASSERT_TRUE(run_until(loop, [&] { return t.records().buffered_bytes() == 0; }));
-  const auto connections = kafka.connections();
-  hold();
-  send(1, 200);
-  ASSERT_TRUE(run_until(loop, [&] { return kafka.connections() > connections; }));
+  ASSERT_NO_FATAL_FAILURE(make_busy(t));
   const int first = *seen.begin();
   release();
   ASSERT_TRUE(run_until(loop, [&] { return seen.size() == 2 && under_way.size() == partitions; }));
@@ -250,7 +245,7 @@ TEST_F(a_busy_broker, is_given_no_more_than_it_takes_to_join_by_partitions_of_an
 
   ASSERT_TRUE(t.begin());
   hold();
-  send(200, 300);
+  send_all(t, 200, 300);
   ASSERT_TRUE(run_until(
       loop, [&] { return under_way.size() == partitions && under_way[*at_home.begin()].size() == 5; }));
   loop.run_some_until(loop.time().now() + 5ms);  // would more come, it would be here

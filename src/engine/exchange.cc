@@ -52,9 +52,11 @@ bool exchange_channel::flush() {
 
 bool exchange_channel::pop(parcel& into) {
   const bool popped = ring_.pop(into);
-  if (popped && ++popped_ < capacity / 2) return true;
-  if (popped_ != 0) wake(from_, to_);
-  popped_ = 0;
+  if (popped) ++popped_;
+  if (popped_ == capacity / 2 || (!popped && popped_ != 0)) {
+    wake(from_, to_);
+    popped_ = 0;
+  }
   return popped;
 }
 

@@ -30,7 +30,7 @@ struct parcel {
 };
 
 /// One direction between two lanes. The sender's methods are called on the sending lane's thread, the
-/// receiver's (`pop`, `give_back`, `room_made`) on the other's.
+/// receiver's (`pop`, `give_back`) on the other's.
 ///
 /// A full ring is the back-pressure: the sender then keeps what one step of its lane still produces, says
 /// `blocked`, and the lane takes no further step into it. One that sleeps because of that is woken when half
@@ -61,7 +61,7 @@ class exchange_channel final : public detail::exchange_sender {
   lane_signal& from_;
   lane_signal& to_;
   spsc_ring<parcel, capacity> ring_;
-  // As many as can be under way: none is given up.
+  // More than the ring holds: what is filled, kept back and worked on comes home too.
   spsc_ring<std::unique_ptr<detail::any_batch>, 2 * capacity> empties_;
   std::deque<parcel> kept_;
   std::size_t popped_ = 0;  // since the sender was last told of room; the receiver's

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which lane each record of a block goes to, and in which order they are copied out: as many at a time as the
 // processor can.
+#include <penstock/detail/dealing.h>
 #include <penstock/detail/state_log.h>
 #include <penstock/key.h>
 

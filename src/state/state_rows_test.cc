@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <penstock/detail/dealing.h>
 #include <penstock/detail/few.h>
 #include <penstock/detail/state_columns.h>
 

@@ -25,18 +25,6 @@ inline std::uint32_t partition_of_hash(std::uint32_t partition_hash) noexcept {
 inline std::size_t lane_of_key(std::uint32_t partition_hash, std::size_t lanes) noexcept {
   return partition_of_hash(partition_hash) * static_cast<std::uint32_t>(lanes) / key_partitions;
 }
-/// The same for n numbers of eight bytes, as key_traits has their bytes; at most 65,535 lanes.
-void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept;
-
-/// Sorts records by lane: `order` gets the numbers of those of lane 0, then of lane 1 ..., each lane's in
-/// their order; `ends` where each lane's end. There is room for 16 more in `order` than for n, and for
-/// `lanes` in `ends`; at most 65,535 records.
-void sort_by_lane(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes, std::uint16_t* order,
-                  std::uint16_t* ends) noexcept;
-inline constexpr std::size_t sort_by_lane_slack = 16;
-/// What it does where the processor has not what it is made for.
-void sort_by_lane_plainly(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes,
-                          std::uint16_t* order, std::uint16_t* ends) noexcept;
 /// Rows that belong to no key: every lane is given all of them.
 inline constexpr std::uint32_t shared_rows = key_partitions;
 

@@ -4,6 +4,7 @@
 // for that batch.
 #pragma once
 
+#include <penstock/detail/dealing.h>
 #include <penstock/detail/op.h>
 #include <penstock/detail/steps.h>
 #include <penstock/format.h>

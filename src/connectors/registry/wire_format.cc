@@ -92,8 +92,9 @@ result<std::int32_t> subject_schema::ask() const {
     if (!version) return version;
     versions[f.name] = *version;
   }
-  return add_ ? registry_.add(subject_, type_, own_.text, references(own_))
-              : registry_.find(subject_, type_, own_.text, references(own_));
+  const auto used = references(own_);
+  return add_ ? registry_.add(subject_, type_, own_.text, used)
+              : registry_.find(subject_, type_, own_.text, used);
 }
 
 result<const avro_schema*> avro_writers::get(std::int32_t id) const {

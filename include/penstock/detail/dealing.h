@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a block of records is dealt to the lanes behind an exchange.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace penstock::detail {
+
+/// lane_of_key (state_log.h) for n numbers of eight bytes, as key_traits has their bytes; at most 65,535
+/// lanes.
+void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept;
+
+/// Sorts records by lane: `order` gets the numbers of those of lane 0, then of lane 1 ..., each lane's in
+/// their order; `ends` where each lane's end. There is room for 16 more in `order` than for n, and for
+/// `lanes` in `ends`; at most 65,535 records.
+void sort_by_lane(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes, std::uint16_t* order,
+                  std::uint16_t* ends) noexcept;
+inline constexpr std::size_t sort_by_lane_slack = 16;
+/// What it does where the processor has not what it is made for.
+void sort_by_lane_plainly(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes,
+                          std::uint16_t* order, std::uint16_t* ends) noexcept;
+
+}  // namespace penstock::detail
