@@ -7,7 +7,11 @@
 //     R result(const A& a) const;
 //     void merge(A& into, const A& later) const;      for sessions; makes hopping windows fast
 //
-// An aggregator is copied to every lane.
+// An aggregator is copied to every lane. One that counts, whatever the records are, says
+//
+//     static constexpr bool reads_records = false;
+//
+// and must not look at what add() is given: records are then neither kept nor carried to another lane.
 #pragma once
 
 #include <concepts>
@@ -76,6 +80,11 @@ template <typename A, typename T>
 concept mergeable = requires(const A& a, accumulator_t<A, T>& into, const accumulator_t<A, T>& from) {
   a.merge(into, from);
 };
+/// Whether it looks at the records that it is given.
+template <typename A>
+inline constexpr bool reads_records = !requires {
+  requires !A::reads_records;
+};
 /// The sentences about an aggregator, and about a function that reduces.
 template <typename A, typename T>
 consteval bool must_aggregate() {
@@ -102,6 +111,7 @@ using sum_type = std::conditional_t<std::is_integral_v<V>, std::int64_t, V>;
 
 struct count_aggregator {
   using accumulator = std::int64_t;
+  static constexpr bool reads_records = false;
   template <typename T>
   void add(std::int64_t& n, const T&) const {
     ++n;

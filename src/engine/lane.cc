@@ -47,6 +47,7 @@ result<> lane::open() {
   }
   make_operators();
   connect_operators();
+  leave_out_what_nobody_reads();
   for (std::size_t n = 0; n < operators_.size(); ++n) {
     result<> r = tables_[n] != nullptr ? tables_[n]->open(*this) : operators_[n]->open(*this);
     if (r && relays_[n] != nullptr) r = relays_[n]->open(*this);
@@ -125,6 +126,16 @@ void lane::connect_operators() {
         operators_[in.node]->connect(in.outlet, to);
       }
     }
+  }
+}
+
+void lane::leave_out_what_nobody_reads() {
+  for (std::uint32_t n = 0; n < operators_.size(); ++n) {
+    if (!plan_.graph->nodes[n].make_relay) continue;
+    const auto& consumers = relays_[n] != nullptr ? relays_[n]->downstream() : operators_[n]->downstream();
+    if (std::none_of(consumers.begin(), consumers.end(),
+                     [](const detail::op* to) { return to->reads_values(); }))
+      dynamic_cast<detail::partitioning_op&>(*operators_[n]).leave_values_out();
   }
 }
 

@@ -107,6 +107,7 @@ class lane final : private detail::services {
   void write_letter(std::span<const record_header> headers, const outgoing& about);
   void make_operators();
   void connect_operators();
+  void leave_out_what_nobody_reads();
   void connect_exchange(std::uint32_t node);
   result<> make_drivers();
   result<> make_source(std::uint32_t node);

@@ -6,7 +6,10 @@
 #include <penstock/topology.h>
 #include <penstock/windows.h>
 
+#include <atomic>
+#include <map>
 #include <random>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -254,6 +257,89 @@ TEST(windows, reduce_and_own_aggregators_work_on_windows) {
   EXPECT_THAT(joined.values(),
               UnorderedElementsAre(window_result<char, std::string>{'a', 0, 1000, "a+ab+abc"},
                                    window_result<char, std::string>{'b', 0, 1000, "b"}));
+}
+
+/// Counts how often one is made from another.
+struct carried {
+  explicit carried(int n) : number(n) {}
+  carried(const carried& other) : number(other.number) { ++times; }
+  carried(carried&& other) noexcept : number(other.number) { ++times; }
+  carried& operator=(const carried&) = default;
+  carried& operator=(carried&&) = default;
+  ~carried() = default;
+  int number;
+  static inline std::atomic<int> times{0};
+};
+
+/// Of 3,000 records of three keys, how many are handed on by what `consume` builds behind key_by.
+template <typename Consume>
+int records_carried(unsigned lanes, Consume consume) {
+  topology topo("t");
+  auto keyed = topo.generate("numbers", 3000, [](std::int64_t i) { return static_cast<int>(i); })
+                   .map([](int n) { return carried(n); })
+                   .assign_timestamps([](const carried& c) { return c.number; })
+                   .key_by([](const carried& c) { return std::to_string(c.number % 3); });
+  consume(keyed);
+  carried::times = 0;
+  EXPECT_TRUE(driver(topo, {.lanes = lanes}).finish());
+  return carried::times;
+}
+
+TEST(windows, a_count_has_no_records_carried_to_it) {
+  for (const unsigned lanes : {1u, 2u, 3u}) {
+    SCOPED_TRACE(lanes);
+    testing::collector<window_result<std::string, std::int64_t>> counts, hops;
+    testing::collector<std::pair<std::string, std::int64_t>> so_far;
+    EXPECT_EQ(records_carried(
+                  lanes,
+                  [&](const auto& keyed) {
+                    keyed.window(tumbling{.size = 1s}).aggregate("count", count()).for_each("counts", counts);
+                    keyed.window(hopping{.size = 2s, .slide = 1s})
+                        .aggregate("hops", count())
+                        .for_each("hops out", hops);
+                    keyed.aggregate("so far", count()).for_each("so far out", so_far);
+                  }),
+              0);
+    const auto total = [](const auto& results) {
+      std::int64_t sum = 0;
+      for (const auto& r : results.values()) sum += r.value;
+      return sum;
+    };
+    EXPECT_EQ(total(counts), 3000);
+    EXPECT_EQ(total(hops), 6000);
+    EXPECT_EQ(so_far.values().size(), 3000u);
+  }
+}
+
+TEST(windows, records_are_carried_to_whom_they_matter) {
+  const auto windowed = [](const auto& keyed) {
+    return keyed.window(tumbling{.size = 1s}).aggregate("count", count());
+  };
+  for (const unsigned lanes : {1u, 3u}) {
+    SCOPED_TRACE(lanes);
+    testing::collector<window_result<std::string, std::int64_t>> counts;
+    testing::collector<window_result<std::string, std::int64_t>> sums;
+    EXPECT_GE(records_carried(lanes,
+                              [&](const auto& keyed) {
+                                windowed(keyed).for_each("counts", counts);
+                                keyed.window(tumbling{.size = 3s})
+                                    .aggregate("sum", sum(&carried::number))
+                                    .for_each("sums", sums);
+                              }),
+              3000);
+    std::map<std::string, std::int64_t> by_key;
+    for (const auto& r : sums.values()) by_key[r.key] += r.value;
+    EXPECT_THAT(by_key,
+                ElementsAre(std::pair("0", 1498500), std::pair("1", 1499500), std::pair("2", 1500500)));
+    testing::collector<carried> late;
+    EXPECT_GE(records_carried(lanes,
+                              [&](const auto& keyed) {
+                                auto results = windowed(keyed);
+                                results.for_each("counts", counts);
+                                results.late().for_each("late", late);
+                              }),
+              3000);
+  }
 }
 
 }  // namespace

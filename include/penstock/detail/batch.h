@@ -83,7 +83,7 @@ class batch final : public any_batch {
   void clear() noexcept override { values.destroy(std::exchange(size_, 0)); }
 };
 
-/// The same, with a key each.
+/// The same, with a key each. Where nobody looks at the values (op::reads_values) they are left out.
 template <typename K, typename T>
 class keyed_batch final : public any_batch {
  public:
@@ -97,11 +97,13 @@ class keyed_batch final : public any_batch {
 
   template <typename V>
   void add(K&& key, V&& value, std::int64_t timestamp) {
-    values.construct(size_, std::forward<V>(value));  // first: copying it may throw
+    if (with_values_) values.construct(size_, std::forward<V>(value));  // first: copying it may throw
     keys.construct(size_, std::move(key));
     timestamps[size_] = timestamp;
     ++size_;
   }
+  /// From now on. Only while it is empty.
+  void leave_values_out() noexcept { with_values_ = false; }
   /// Asks for keys and times of records that will be looked at soon: another lane may have written them.
   void prefetch(std::size_t from, std::size_t n) const noexcept {
     if (from >= size_) return;
@@ -110,26 +112,34 @@ class keyed_batch final : public any_batch {
   }
   /// Copies records of another batch, those numbered at[0] ... at[n - 1]; there must be room.
   void add_some(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
-    // All columns at once: each number is read once.
-    K* __restrict const to_keys = keys.data() + size_;
-    T* __restrict const to_values = values.data() + size_;
-    std::int64_t* __restrict const to_timestamps = timestamps.data() + size_;
-    const K* const from_keys = from.keys.data();
-    const T* const from_values = from.values.data();
-    const std::int64_t* const from_timestamps = from.timestamps.data();
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t number = at[i];
-      ::new (static_cast<void*>(to_keys + i)) K(from_keys[number]);
-      ::new (static_cast<void*>(to_values + i)) T(from_values[number]);
-      to_timestamps[i] = from_timestamps[number];
-    }
+    with_values_ ? copy<true>(from, at, n) : copy<false>(from, at, n);
     size_ += n;
   }
   void clear() noexcept override {
     const std::size_t n = std::exchange(size_, 0);
     keys.destroy(n);
-    values.destroy(n);
+    if (with_values_) values.destroy(n);
   }
+
+ private:
+  template <bool WithValues>
+  void copy(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
+    // All columns at once: each number is read once.
+    K* __restrict const to_keys = keys.data() + size_;
+    [[maybe_unused]] T* __restrict const to_values = values.data() + size_;
+    std::int64_t* __restrict const to_timestamps = timestamps.data() + size_;
+    const K* const from_keys = from.keys.data();
+    [[maybe_unused]] const T* const from_values = from.values.data();
+    const std::int64_t* const from_timestamps = from.timestamps.data();
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t number = at[i];
+      ::new (static_cast<void*>(to_keys + i)) K(from_keys[number]);
+      if constexpr (WithValues) ::new (static_cast<void*>(to_values + i)) T(from_values[number]);
+      to_timestamps[i] = from_timestamps[number];
+    }
+  }
+
+  bool with_values_ = true;
 };
 
 }  // namespace penstock::detail

@@ -63,9 +63,12 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
     this->pass_barrier(epoch);
   }
   bool blocked() const override { return terminal_.blocked(); }
-  // Overrides partitioning_op where that is a base.
+  // These override partitioning_op's where that is a base.
   virtual void connect_exchange(std::vector<exchange_sender*> targets) {
     if constexpr (Terminal::partitions) terminal_.connect_exchange(targets);
+  }
+  virtual void leave_values_out() {
+    if constexpr (Terminal::partitions) terminal_.leave_values_out();
   }
 
  protected:

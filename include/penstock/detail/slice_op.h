@@ -81,6 +81,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
     seal_state(epoch, oldest);
   }
   durable_state* durable() override { return this; }
+  bool reads_values() const override { return reads_records<A> || outlets_.late.connected(); }
 
  private:
   using table = flat_table<K, accumulator>;

@@ -78,6 +78,7 @@ struct exchange_terminal : plain_terminal {
   };
   output<Records> out;
   std::vector<target> targets;  // none with one lane
+  bool with_values = true;
 
   // Copied before it is connected, once a lane.
   exchange_terminal() = default;
@@ -87,6 +88,12 @@ struct exchange_terminal : plain_terminal {
   void connect(op& consumer) { out.connect(consumer); }
   void connect_exchange(const std::vector<exchange_sender*>& to) {
     for (exchange_sender* s : to) targets.push_back({s, nullptr});
+  }
+  void leave_values_out() {
+    if constexpr (requires(Records & r) { r.leave_values_out(); }) {
+      with_values = false;
+      out.pending().leave_values_out();
+    }
   }
   result<> end_of_batch() {
     out.flush();
@@ -108,13 +115,19 @@ struct exchange_terminal : plain_terminal {
   }
 
  protected:
-  static void provide(target& t) {
+  void provide(target& t) {
     if (t.filling != nullptr) return;
-    std::unique_ptr<any_batch> used = t.to->recycled();
-    t.filling.reset(used != nullptr ? static_cast<Records*>(used.release()) : new Records);
+    if (std::unique_ptr<any_batch> used = t.to->recycled(); used != nullptr) {
+      t.filling.reset(static_cast<Records*>(used.release()));
+      return;
+    }
+    t.filling = std::make_unique<Records>();
+    if constexpr (requires(Records & r) { r.leave_values_out(); }) {
+      if (!with_values) t.filling->leave_values_out();
+    }
   }
   template <typename... Args>
-  [[gnu::always_inline]] static void add_to(target& t, Args&&... record) {
+  [[gnu::always_inline]] void add_to(target& t, Args&&... record) {
     provide(t);
     t.filling->add(std::forward<Args>(record)...);
     if (t.filling->size() == batch_capacity) send(t);

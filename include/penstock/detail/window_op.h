@@ -72,6 +72,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     seal_state(epoch, oldest);
   }
   durable_state* durable() override { return this; }
+  bool reads_values() const override { return reads_records<A> || outlets_.late.connected(); }
 
  private:
   struct pane {
