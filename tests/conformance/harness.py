@@ -289,10 +289,10 @@ class Kafka:
         return result
 
     def start(self) -> None:
-        # Before Kafka 0.11 a client cannot ask for a topic without making it: the broker has to be told. Kafka 0.11
-        # tries to make one that is there when it is asked in the first moments after a start, before it has
-        # heard of its topics and of itself: "Invalid replication factor", upon which librdkafka gives records up.
-        strict = ("auto.create.topics.enable=false",) if numbers(self.version) < (1, 0) else ()
+        # Before Kafka 0.11 a client cannot ask for a topic without making it: the broker has to be told. Later ones
+        # with ZooKeeper try to make one that is there when they are asked in the first moments after a start, before
+        # they have heard of it and of themselves: "Invalid replication factor", and librdkafka gives its records up.
+        strict = ("auto.create.topics.enable=false",) if numbers(self.version) < (3, 3) else ()
         settings = [word for s in (*strict, *self.settings) for word in ("--set", s)]
         done = self.script("start", self.version, "--port", str(self.port), "--dir", str(self.directory),
                            "--seconds", "1800", "--heap", "768", *settings)
