@@ -61,6 +61,8 @@ struct call_options {
   std::chrono::milliseconds timeout{0};  ///< 0: request_timeout
   std::int16_t min_version = 0;
   std::int16_t max_version = 0x7fff;
+  /// Set, where there is one, when the request goes out: until then no broker can have seen it.
+  std::shared_ptr<bool> sent{};
 };
 
 /// The brokers of one Kafka cluster as one event loop sees them: connections, metadata, and typed requests.
@@ -99,7 +101,8 @@ class cluster {
     out.min_version = std::max<std::int16_t>(Request::min_version, options.min_version);
     out.max_version = std::min<std::int16_t>(Request::max_version, options.max_version);
     out.timeout = options.timeout;
-    out.encode = [r = std::move(request)](wire::writer& w, std::int16_t version) {
+    out.encode = [r = std::move(request), sent = options.sent](wire::writer& w, std::int16_t version) {
+      if (sent != nullptr) *sent = true;
       return r.encode(w, version);
     };
     out.done = [done = std::move(done)](result<incoming> in) mutable {

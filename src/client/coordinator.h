@@ -46,18 +46,20 @@ class known_coordinator {
           f(std::move(found));
         });
   }
-  /// Sends one request to it, once. The handler is dropped uncalled with this object.
+  /// Sends one request to it, once. The handler also learns whether the request went out: without an answer,
+  /// it may then have been done, or be done later. It is dropped uncalled with this object.
   template <typename Response, typename Request>
-  void call(Request request, call_options options, unique_function<void(result<Response>)> done) {
+  void call(Request request, call_options options, unique_function<void(result<Response>, bool sent)> done) {
     options.channel = channel::coordinator;
+    options.sent = std::make_shared<bool>(false);
     find([this, request = std::move(request), options,
           done = std::move(done)](result<std::int32_t> broker) mutable {
-      if (!broker) return done(fail(std::move(broker.error())));
-      cluster_.call<Response>(
-          *broker, std::move(request), options,
-          [alive = std::weak_ptr<void>(alive_), done = std::move(done)](result<Response> answer) mutable {
-            if (!alive.expired()) done(std::move(answer));
-          });
+      if (!broker) return done(fail(std::move(broker.error())), false);
+      cluster_.call<Response>(*broker, std::move(request), options,
+                              [alive = std::weak_ptr<void>(alive_), sent = options.sent,
+                               done = std::move(done)](result<Response> answer) mutable {
+                                if (!alive.expired()) done(std::move(answer), *sent);
+                              });
     });
   }
 

@@ -97,21 +97,23 @@ void transactions::add_group(const std::shared_ptr<offsets_commit>& op) {
   ask.producer_id = identity_.id;
   ask.producer_epoch = identity_.epoch;
   ask.group_id = op->group.group_id;
-  coordinator_.call<wire::add_offsets_to_txn_response>(std::move(ask), {}, [this, op](auto response) {
-    if (!response || response->error_code == 0) touched_ = true;
-    if (!response) raise_epoch_ = true;
-    if (offsets_over(op)) return;
-    if (!response) {
-      if (!response.error().retriable()) return fatal(response.error().with_context(name()));
-      coordinator_.forget();
-      return offsets_call_.timer.arm(offsets_call_.wait.next(cluster_.random()), [this] { pump_offsets(); });
-    }
-    if (response->error_code != 0)
-      return offsets_failed(op, static_cast<error_code>(response->error_code), name());
-    op->group_added = true;
-    again_soon(offsets_call_);
-    pump_offsets();
-  });
+  coordinator_.call<wire::add_offsets_to_txn_response>(
+      std::move(ask), {}, [this, op](auto response, bool sent) {
+        if (response ? response->error_code == 0 : sent) touched_ = true;
+        if (!response && sent) raise_epoch_ = true;
+        if (offsets_over(op)) return;
+        if (!response) {
+          if (!response.error().retriable()) return fatal(response.error().with_context(name()));
+          coordinator_.forget();
+          return offsets_call_.timer.arm(offsets_call_.wait.next(cluster_.random()),
+                                         [this] { pump_offsets(); });
+        }
+        if (response->error_code != 0)
+          return offsets_failed(op, static_cast<error_code>(response->error_code), name());
+        op->group_added = true;
+        again_soon(offsets_call_);
+        pump_offsets();
+      });
 }
 
 void transactions::commit_offsets(const std::shared_ptr<offsets_commit>& op) {
@@ -125,8 +127,8 @@ void transactions::commit_offsets(const std::shared_ptr<offsets_commit>& op) {
   touched_ = true;
   group_coordinator_->call<wire::txn_offset_commit_response>(
       make_request(settings_.transactional_id, identity_, op->offsets, op->group), options,
-      [this, op](auto response) {
-        if (!response) raise_epoch_ = true;
+      [this, op](auto response, bool sent) {
+        if (!response && sent) raise_epoch_ = true;
         if (!offsets_over(op)) offsets_answered(op, std::move(response));
       });
 }

@@ -64,7 +64,7 @@ void transactions::send_init() {
     ask.producer_epoch = identity_.epoch;
   }
   control_.in_flight = true;
-  coordinator_.call<wire::init_producer_id_response>(std::move(ask), options, [this](auto response) {
+  coordinator_.call<wire::init_producer_id_response>(std::move(ask), options, [this](auto response, bool) {
     control_.in_flight = false;
     if (state_ != state::failed) init_answered(std::move(response));
   });
@@ -161,20 +161,20 @@ void transactions::register_partitions() {
   registration_.in_flight = true;
   coordinator_.call<wire::add_partitions_to_txn_response>(
       std::move(ask), {.max_version = last_add_of_clients},
-      [this, asked = wanted_, number = number_](auto response) mutable {
+      [this, asked = wanted_, number = number_](auto response, bool sent) mutable {
         registration_.in_flight = false;
-        registered(std::move(asked), number, std::move(response));
+        registered(std::move(asked), number, std::move(response), sent);
       });
 }
 
 void transactions::registered(std::vector<partition_queue*> asked, std::uint64_t number,
-                              result<wire::add_partitions_to_txn_response> response) {
+                              result<wire::add_partitions_to_txn_response> response, bool sent) {
   if (state_ == state::failed || number != number_) return;
   auto code = error_code::none;
   if (response) {
     code = take_registrations(asked, *response);
   } else if (response.error().retriable()) {
-    raise_epoch_ = touched_ = true;  // it may have been done, or be done later
+    if (sent) raise_epoch_ = touched_ = true;  // it may have been done, or be done later
     coordinator_.forget();
     code = error_code::network_exception;
   } else {
@@ -246,19 +246,19 @@ void transactions::send_end() {
   options.min_version = implicit() ? first_end_of_2 : std::int16_t{0};
   options.max_version = implicit() ? first_end_of_2 : std::int16_t{first_end_of_2 - 1};
   control_.in_flight = true;
-  coordinator_.call<wire::end_txn_response>(std::move(ask), options, [this](auto response) {
+  coordinator_.call<wire::end_txn_response>(std::move(ask), options, [this](auto response, bool sent) {
     control_.in_flight = false;
-    if (state_ != state::failed) end_answered(std::move(response));
+    if (state_ != state::failed) end_answered(std::move(response), sent);
   });
 }
 
-void transactions::end_answered(result<wire::end_txn_response> response) {
+void transactions::end_answered(result<wire::end_txn_response> response, bool sent) {
   const bool committing = state_ == state::committing;
   if (!response) {
     if (!response.error().retriable()) return fatal(response.error().with_context(name()));
     // It may have been done, and without an epoch of its own for each transaction it may also be done later,
     // to the next one.
-    raise_epoch_ = true;
+    if (sent) raise_epoch_ = true;
     coordinator_.forget();
     return retry(control_, error_code::network_exception, [this] { send_end(); });
   }
@@ -300,7 +300,8 @@ void transactions::ask_for_markers() {
   wire::describe_transactions_request ask;
   ask.transactional_ids.push_back(settings_.transactional_id);
   coordinator_.call<wire::describe_transactions_response>(
-      std::move(ask), {}, [this, number = number_](result<wire::describe_transactions_response> response) {
+      std::move(ask), {},
+      [this, number = number_](result<wire::describe_transactions_response> response, bool) {
         if (!marking_ || number != number_) return;
         // Whatever else it says, the requests that follow will say it too.
         const bool preparing = response && response->transaction_states.size() == 1 &&

@@ -140,11 +140,11 @@ class transactions {
   void init_answered(result<wire::init_producer_id_response> response);
   void send_resume();
   void registered(std::vector<partition_queue*> asked, std::uint64_t number,
-                  result<wire::add_partitions_to_txn_response> response);
+                  result<wire::add_partitions_to_txn_response> response, bool sent);
   wire::error_code take_registrations(const std::vector<partition_queue*>& asked,
                                       const wire::add_partitions_to_txn_response& response);
   void send_end();
-  void end_answered(result<wire::end_txn_response> response);
+  void end_answered(result<wire::end_txn_response> response, bool sent);
   void note_version();
   void await_markers();
   void ask_for_markers();

@@ -6,6 +6,7 @@
 #include "client/fetcher.h"
 #include "client/transaction_test_support.h"
 #include "wire/messages/describe_transactions.h"
+#include "wire/messages/find_coordinator.h"
 #include "wire/record_cursor.h"
 
 namespace penstock::client {
@@ -551,6 +552,37 @@ TEST_P(a_transaction, says_that_old_brokers_cannot_check_a_member) {
   ASSERT_TRUE(t.send_offset(7));
   ASSERT_TRUE(t.commit());
   EXPECT_EQ(kafka.transactions.committed_offset("g", "in", 0), 7);
+}
+
+// A broker whose topic of offsets does not exist yet names no coordinator. What was not sent cannot come
+// late, so the producer stays what it is; before Kafka 2.5 it could not go on otherwise.
+TEST_P(a_transaction, keeps_its_epoch_while_no_coordinator_is_found) {
+  kafka.limit(api_key::init_producer_id, 0, 2);
+  auto& t = start();
+  const auto before = t.status().identity;
+  ASSERT_TRUE(t.begin());
+  ASSERT_TRUE(t.send("a"));
+  int times = 0;
+  kafka.always(api_key::find_coordinator, [&](const seen_request& r) {
+    if (times == 3) return reaction{};
+    ++times;
+    const auto none = static_cast<std::int16_t>(error_code::coordinator_not_available);
+    wire::find_coordinator_response a;
+    if (r.header.version >= 4)
+      a.coordinators.push_back({"g", -1, "", -1, none, std::nullopt});
+    else
+      a.error_code = none;
+    return reaction::with(a, r.header.version);
+  });
+  ASSERT_TRUE(t.send_offset(7));
+  EXPECT_EQ(times, 3);
+  ASSERT_TRUE(t.commit());
+  ASSERT_TRUE(t.begin());
+  ASSERT_TRUE(t.send("b"));
+  const auto done = t.commit();
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(visible(), (strings{"a", "b"}));
+  EXPECT_EQ(t.status().identity.epoch, before.epoch + (implicit() ? 2 : 0));
 }
 
 TEST_P(a_transaction, does_not_take_its_id_back_from_its_successor) {
