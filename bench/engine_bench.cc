@@ -160,7 +160,7 @@ class adder {
   }
 
  private:
-  struct alignas(64) line {
+  struct alignas(128) line {  // two cache lines: the processor fetches the next one too
     std::int64_t sum = 0;
   };
   struct shared {
@@ -172,12 +172,24 @@ class adder {
 };
 
 /// Which record is number `i` of ranges for so many lanes that go through the same time side by side, as the
-/// partitions of a topic do: one range after the other, each with every so-manieth record.
-std::int64_t side_by_side(std::int64_t i, std::int64_t range_size, unsigned lanes) {
-  std::int64_t range = 0;
-  for (; i >= range_size; i -= range_size) ++range;  // a division would cost more
-  return i * lanes + range;
-}
+/// partitions of a topic do: one range after the other, each with every so-manieth record. Each lane has a
+/// copy and asks for its range in order, so that no lane's records cost more than another's.
+class side_by_side {
+ public:
+  side_by_side(std::int64_t records, unsigned lanes) : size_(records / lanes), lanes_(lanes) {}
+  std::int64_t operator()(std::int64_t i) {
+    if (i >= end_) [[unlikely]] {
+      const std::int64_t range = i / size_;
+      end_ = (range + 1) * size_;
+      shift_ = range - range * size_ * lanes_;
+    }
+    return i * lanes_ + shift_;
+  }
+
+ private:
+  std::int64_t size_, lanes_;
+  std::int64_t end_ = 0, shift_ = 0;  // of the range that it is in
+};
 
 template <typename Key, typename Window>
 void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key, Window window,
@@ -186,8 +198,8 @@ void keyed_count(std::string_view name, std::int64_t n, unsigned lanes, Key key,
   adder out;
   topo.generate(
           "clicks", n,
-          [range_size = n / lanes, lanes](std::int64_t i) {
-            const std::int64_t at = side_by_side(i, range_size, lanes);
+          [number = side_by_side(n, lanes)](std::int64_t i) mutable {
+            const std::int64_t at = number(i);
             return click{mix(static_cast<std::uint64_t>(at)) % 100'000, at / 1000};
           },
           lanes)

@@ -75,9 +75,13 @@ class Kcat:
     @staticmethod
     def write(t: Stage, topic: str, pairs: list[tuple[bytes | None, bytes | None]], codec: str = "none",
               options: tuple[str, ...] = ()) -> None:
-        """A None value is a tombstone; then no value may be empty and no key."""
+        """A None value is a tombstone; then no value may be empty and no key.
+
+        What is tried again keeps its place: one request at a time, unless the producer is idempotent."""
         if any(value is None for _, value in pairs):
             options = ("-Z", *options)
+        if not any("idempotence" in option for option in options):
+            options = ("-X", "max.in.flight.requests.per.connection=1", *options)
         data = RECORD_END.join((b"" if key is None else key + KEY_END) + (value or b"") for key, value in pairs)
         t.run(kcat(t, "-P", "-t", topic, "-z", codec, "-K", KEY_END.decode(), "-D", RECORD_END.decode(), *options),
               stdin=data)
