@@ -120,6 +120,9 @@ def java_transactions(t: Stage) -> str:
     tool(t, "TransactionsCommand", "abort", "--topic", topic, "--partition", "0", "--start-offset", "21")
     Kcat.write(t, topic, [(b"k", b"behind")])
     expect_equal([r.value for r in Kcat.read(t, topic)][20:], [b"behind"], "what nothing holds back any more")
+    # For its coordinator it goes on: a successor ends it, before its time is over in the middle of another case.
+    Kcat.write(t, topic, [(b"k", b"after")], options=transactional(name))
+    expect_equal([r.value for r in Kcat.read(t, topic)][20:], [b"behind", b"after"], "what the successor wrote")
     return "20 records, one transaction aborted"
 
 
