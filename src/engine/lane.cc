@@ -133,9 +133,10 @@ void lane::leave_out_what_nobody_reads() {
   for (std::uint32_t n = 0; n < operators_.size(); ++n) {
     if (!plan_.graph->nodes[n].make_relay) continue;
     const auto& consumers = relays_[n] != nullptr ? relays_[n]->downstream() : operators_[n]->downstream();
-    if (std::none_of(consumers.begin(), consumers.end(),
-                     [](const detail::op* to) { return to->reads_values(); }))
-      dynamic_cast<detail::partitioning_op&>(*operators_[n]).leave_values_out();
+    if (consumers.empty()) continue;
+    detail::reading read = consumers.front()->reads();
+    for (const detail::op* to : consumers) read = read | to->reads();
+    dynamic_cast<detail::partitioning_op&>(*operators_[n]).leave_out_unread(read);
   }
 }
 

@@ -37,6 +37,13 @@ inline std::uint32_t swap_bytes(std::uint32_t v) noexcept {
   }
 }
 
+[[gnu::always_inline]] inline bool within_one_by_one(const std::int64_t* times, std::size_t n,
+                                                     std::int64_t start, std::int64_t length) noexcept {
+  bool all = true;
+  for (std::size_t i = 0; i < n; ++i) all &= is_within(times[i], start, length);
+  return all;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define PENSTOCK_VECTORS 1
 
@@ -63,6 +70,17 @@ __attribute__((PENSTOCK_AVX512, optimize("O3"))) void lanes_by_sixteen(const voi
                                                                        std::uint32_t lanes,
                                                                        std::uint16_t* into) noexcept {
   lanes_one_by_one(keys, n, lanes, into);
+}
+
+__attribute__((target("avx2"), optimize("O3"))) bool within_by_four(const std::int64_t* times, std::size_t n,
+                                                                    std::int64_t start,
+                                                                    std::int64_t length) noexcept {
+  return within_one_by_one(times, n, start, length);
+}
+__attribute__((PENSTOCK_AVX512, optimize("O3"))) bool within_by_eight(const std::int64_t* times,
+                                                                      std::size_t n, std::int64_t start,
+                                                                      std::int64_t length) noexcept {
+  return within_one_by_one(times, n, start, length);
 }
 
 /// A pass a lane, sixteen records at a time: their numbers, those of the lane pushed together.
@@ -102,6 +120,15 @@ void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std:
   if (has == vectors::avx2) return lanes_by_eight(keys, n, lanes, into);
 #endif
   lanes_one_by_one(keys, n, lanes, into);
+}
+
+bool all_within(const std::int64_t* times, std::size_t n, std::int64_t start, std::int64_t length) noexcept {
+#if defined(PENSTOCK_VECTORS)
+  const vectors has = processor_has();
+  if (has == vectors::avx512) return within_by_eight(times, n, start, length);
+  if (has == vectors::avx2) return within_by_four(times, n, start, length);
+#endif
+  return within_one_by_one(times, n, start, length);
 }
 
 void sort_by_lane(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes, std::uint16_t* order,

@@ -426,6 +426,33 @@ TEST(sort_by_lane, puts_lane_after_lane_and_keeps_the_order_within) {
   }
 }
 
+TEST(all_within, is_what_it_says_for_any_number_of_times) {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [start, length] : {std::pair<std::int64_t, std::int64_t>{0, 1},
+                                      {-1000, 2000},
+                                      {7, most},
+                                      {least, 10},
+                                      {most - 5, 100}}) {
+    const std::int64_t last = start > most - (length - 1) ? most : start + (length - 1);
+    std::vector<std::int64_t> outside;
+    if (start != least) outside = {start - 1, least};
+    if (last != most) outside.insert(outside.end(), {last + 1, most});
+    for (std::size_t n = 0; n < 40; ++n) {
+      std::vector<std::int64_t> times(n, start);
+      for (std::size_t i = 0; i < n; i += 3) times[i] = last;
+      EXPECT_TRUE(all_within(times.data(), n, start, length)) << start << " + " << length << ", " << n;
+      for (std::size_t i = 0; i < n; ++i) {
+        for (const std::int64_t t : outside) {
+          const std::int64_t inside = std::exchange(times[i], t);
+          EXPECT_FALSE(all_within(times.data(), n, start, length)) << start << " + " << length << ": " << t;
+          times[i] = inside;
+        }
+      }
+    }
+  }
+}
+
 TEST(lanes_of_numbers, are_those_of_each_by_itself) {
   std::mt19937_64 random(14);
   std::string scratch;

@@ -6,9 +6,11 @@
 #include <penstock/topology.h>
 #include <penstock/windows.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <random>
+#include <ranges>
 #include <utility>
 
 namespace penstock {
@@ -192,15 +194,100 @@ TEST(S5_trigger, windows_fire_in_the_order_of_their_ends) {
 }
 
 TEST(windows, a_record_without_event_time_is_an_error_that_says_what_to_do) {
-  topology topo("t");
-  topo.read_elements("in", {1, 2})
-      .key_by([](int i) { return i; })
-      .window(tumbling{.size = 1s})
-      .aggregate("count", count())
-      .print("out");
-  const auto r = driver(topo).finish();
-  ASSERT_FALSE(r);
-  EXPECT_EQ(r.error().message(), "count: a record has no event time; give it one with assign_timestamps");
+  for (const unsigned lanes : {1u, 2u}) {
+    topology topo("t");
+    topo.read_elements("in", {1, 2})
+        .key_by([](int i) { return i; })
+        .window(tumbling{.size = 1s})
+        .aggregate("count", count())
+        .print("out");
+    const auto r = driver(topo, {.lanes = lanes}).finish();
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().message(), "count: a record has no event time; give it one with assign_timestamps");
+  }
+}
+
+TEST(windows, give_the_same_however_many_lanes_take_part_in_them) {
+  struct click {
+    std::int64_t user, ts;
+  };
+  // Ten to a millisecond, and for a third of the time some from windows before, late ones too.
+  const auto number = [](std::int64_t i) {
+    const auto r = static_cast<std::int64_t>(static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15 >> 40);
+    return click{r % 97, i / 10 - (i / 2'000 % 3 == 0 && r % 50 == 0 ? r % 3'000 : 0)};
+  };
+  using counted = window_result<std::int64_t, std::int64_t>;
+  std::vector<std::vector<counted>> on_one_lane;
+  for (const unsigned lanes : {1u, 2u, 3u}) {
+    topology topo("t");
+    testing::collector<counted> tumblings, hoppings, sums, patient;
+    auto by_user = topo.generate("clicks", 60'000, number, 1)
+                       .assign_timestamps(&click::ts, watermark_options{.max_lag = 1s})
+                       .key_by(&click::user);
+    by_user.window(tumbling{.size = 700ms, .offset = 100ms})
+        .aggregate("tumbling", count())
+        .for_each("t", tumblings);
+    by_user.window(hopping{.size = 1500ms, .slide = 600ms, .offset = 100ms})
+        .aggregate("hopping", count())
+        .for_each("h", hoppings);
+    by_user.window(tumbling{.size = 1s, .offset = 100ms})
+        .aggregate("sum", sum(&click::ts))
+        .for_each("s", sums);
+    by_user.window(hopping{.size = 1s, .slide = 500ms, .offset = 100ms, .allowed_lateness = 10s})
+        .aggregate("patient", count())
+        .for_each("p", patient);
+    driver d(topo, {.lanes = lanes});
+    ASSERT_TRUE(d.finish());
+    std::vector<std::vector<counted>> seen;
+    for (const auto* results : {&tumblings, &hoppings, &sums, &patient}) {
+      auto& sorted = seen.emplace_back(results->values());
+      EXPECT_GT(sorted.size(), 500u);
+      std::sort(sorted.begin(), sorted.end(), [](const counted& a, const counted& b) {
+        return std::tie(a.start_ms, a.end_ms, a.key, a.value) <
+               std::tie(b.start_ms, b.end_ms, b.key, b.value);
+      });
+    }
+    if (lanes == 1) on_one_lane = seen;
+    EXPECT_EQ(seen, on_one_lane) << lanes << " lanes";
+  }
+}
+
+TEST(windows, late_records_come_as_they_were_sent_on_any_number_of_lanes) {
+  struct click {
+    std::int64_t user, ts;
+  };
+  const auto number = [](std::int64_t i) {
+    return click{i % 97, i / 10 - (i / 2'000 % 3 == 0 && i % 7 == 0 ? 2'500 : 0)};
+  };
+  const auto expect_late = [&](auto window) {
+    for (const unsigned lanes : {1u, 2u}) {
+      SCOPED_TRACE(lanes);
+      topology topo("t");
+      auto counts = topo.generate("clicks", 60'000, number, 1)
+                        .assign_timestamps(&click::ts, watermark_options{.max_lag = 1s})
+                        .key_by(&click::user)
+                        .window(window)
+                        .aggregate("count", count());
+      testing::collector<window_result<std::int64_t, std::int64_t>> in_time;
+      std::vector<click> late;
+      counts.for_each("in time", in_time);
+      counts.late().for_each("late", [&](const click& c, std::int64_t ts) {
+        EXPECT_EQ(c.ts, ts);
+        late.push_back(c);
+      });
+      ASSERT_TRUE(driver(topo, {.lanes = lanes}).finish());
+      EXPECT_GT(late.size(), 1'000u);
+      for (const click& c : late) {
+        const std::int64_t i = (c.ts + 2'500) * 10;  // of the ten of that millisecond, the first
+        const bool sent = std::ranges::any_of(std::views::iota(i, i + 10), [&](std::int64_t at) {
+          return number(at).user == c.user && number(at).ts == c.ts;
+        });
+        ASSERT_TRUE(sent) << c.user << "@" << c.ts;
+      }
+    }
+  };
+  expect_late(tumbling{.size = 700ms});
+  expect_late(hopping{.size = 1200ms, .slide = 600ms});
 }
 
 TEST(windows, aggregators_give_what_they_say) {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <penstock/detail/dealing.h>
+#include <penstock/windows.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -49,12 +54,36 @@ class column {
   T* data_;
 };
 
+/// Time cut into pieces of one length, one of which begins at `offset`. Length 0: it is not cut.
+struct time_slices {
+  std::int64_t length = 0;
+  std::int64_t offset = 0;
+  bool operator==(const time_slices&) const = default;
+};
+
+/// What is looked at in the records of a keyed batch besides their keys. The rest may be left out.
+struct reading {
+  bool values = true;
+  /// Of a time only which slice it is in; not cut: the times themselves. A record without a time has none.
+  time_slices slices{};
+
+  /// What two readers look at.
+  friend reading operator|(const reading& a, const reading& b) noexcept {
+    const bool agree = a.slices.offset == b.slices.offset && a.slices.length != 0 && b.slices.length != 0;
+    return {a.values || b.values,
+            agree ? time_slices{std::gcd(a.slices.length, b.slices.length), a.slices.offset} : time_slices{}};
+  }
+};
+
 /// What crosses an exchange, without its type.
 class any_batch {
  public:
   virtual ~any_batch() = default;
   virtual void clear() noexcept = 0;
   std::size_t size() const noexcept { return size_; }
+  /// A batch that can leave something out has its own of these two.
+  void leave_out_unread(const reading&) noexcept {}
+  reading read() const noexcept { return {}; }
 
  protected:
   any_batch() = default;
@@ -83,7 +112,8 @@ class batch final : public any_batch {
   void clear() noexcept override { values.destroy(std::exchange(size_, 0)); }
 };
 
-/// The same, with a key each. Where nobody looks at the values (op::reads_values) they are left out.
+/// The same, with a key each. What nobody looks at (op::reads) is left out: values altogether, and times
+/// where all are in one slice; then the first stands for all of them.
 template <typename K, typename T>
 class keyed_batch final : public any_batch {
  public:
@@ -96,50 +126,79 @@ class keyed_batch final : public any_batch {
   column<std::int64_t> timestamps;
 
   template <typename V>
-  void add(K&& key, V&& value, std::int64_t timestamp) {
-    if (with_values_) values.construct(size_, std::forward<V>(value));  // first: copying it may throw
+  [[gnu::always_inline]] void add(K&& key, V&& value, std::int64_t timestamp) {
+    if (read_.values) values.construct(size_, std::forward<V>(value));  // first: copying it may throw
     keys.construct(size_, std::move(key));
     timestamps[size_] = timestamp;
     ++size_;
   }
   /// From now on. Only while it is empty.
-  void leave_values_out() noexcept { with_values_ = false; }
+  void leave_out_unread(const reading& r) noexcept { read_ = r; }
+  const reading& read() const noexcept { return read_; }
+  /// True: of `timestamps` there is the first only, which is in the same slice (reading::slices) as the
+  /// others were.
+  bool one_time_for_all() const noexcept { return one_slice_; }
+  /// The time of a record, or one of its slice.
+  std::int64_t time(std::size_t i) const noexcept { return timestamps[one_slice_ ? 0 : i]; }
+  /// Sees whether all its times are in one slice, before add_some is told to copy from it.
+  void join_times() noexcept {
+    one_slice_ = false;
+    if (read_.slices.length == 0 || size_ == 0 || timestamps[0] == no_timestamp) return;
+    slice_ = window_start(timestamps[0], read_.slices.offset, read_.slices.length);
+    // Not where the beginning of time cuts a slice short: there is nothing before it but no_timestamp.
+    if (slice_ == no_timestamp) return;
+    one_slice_ = all_within(timestamps.data(), size_, slice_, read_.slices.length);
+  }
   /// Asks for keys and times of records that will be looked at soon: another lane may have written them.
   void prefetch(std::size_t from, std::size_t n) const noexcept {
     if (from >= size_) return;
     keys.prefetch(from, n);
-    timestamps.prefetch(from, n);
+    if (!one_slice_) timestamps.prefetch(from, n);
   }
   /// Copies records of another batch, those numbered at[0] ... at[n - 1]; there must be room.
   void add_some(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
-    with_values_ ? copy<true>(from, at, n) : copy<false>(from, at, n);
+    const bool without_times = from.one_slice_ && (size_ == 0 || (one_slice_ && slice_ == from.slice_));
+    if (without_times) {
+      if (size_ == 0) {
+        one_slice_ = true;
+        slice_ = from.slice_;
+        timestamps[0] = from.timestamps[0];
+      }
+      read_.values ? copy<true, false>(from, at, n) : copy<false, false>(from, at, n);
+    } else {
+      if (std::exchange(one_slice_, false)) std::fill_n(timestamps.data(), size_, timestamps[0]);
+      read_.values ? copy<true, true>(from, at, n) : copy<false, true>(from, at, n);
+    }
     size_ += n;
   }
   void clear() noexcept override {
     const std::size_t n = std::exchange(size_, 0);
     keys.destroy(n);
-    if (with_values_) values.destroy(n);
+    if (read_.values) values.destroy(n);
+    one_slice_ = false;
   }
 
  private:
-  template <bool WithValues>
+  template <bool WithValues, bool WithTimes>
   void copy(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
     // All columns at once: each number is read once.
     K* __restrict const to_keys = keys.data() + size_;
     [[maybe_unused]] T* __restrict const to_values = values.data() + size_;
-    std::int64_t* __restrict const to_timestamps = timestamps.data() + size_;
+    [[maybe_unused]] std::int64_t* __restrict const to_timestamps = timestamps.data() + size_;
     const K* const from_keys = from.keys.data();
     [[maybe_unused]] const T* const from_values = from.values.data();
-    const std::int64_t* const from_timestamps = from.timestamps.data();
+    [[maybe_unused]] const std::int64_t* const from_timestamps = from.timestamps.data();
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t number = at[i];
       ::new (static_cast<void*>(to_keys + i)) K(from_keys[number]);
       if constexpr (WithValues) ::new (static_cast<void*>(to_values + i)) T(from_values[number]);
-      to_timestamps[i] = from_timestamps[number];
+      if constexpr (WithTimes) to_timestamps[i] = from_timestamps[number];
     }
   }
 
-  bool with_values_ = true;
+  reading read_;
+  bool one_slice_ = false;
+  std::int64_t slice_ = 0;  // where that begins
 };
 
 }  // namespace penstock::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a block of records is dealt to the lanes behind an exchange.
+// How a block of records is dealt to the lanes behind an exchange, and whether its times are all alike there.
 #pragma once
 
 #include <cstddef>
@@ -20,5 +20,13 @@ inline constexpr std::size_t sort_by_lane_slack = 16;
 /// What it does where the processor has not what it is made for.
 void sort_by_lane_plainly(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes,
                           std::uint16_t* order, std::uint16_t* ends) noexcept;
+
+/// Whether `ts` is in [start, start + length), should that end behind the end of time too.
+constexpr bool is_within(std::int64_t ts, std::int64_t start, std::int64_t length) noexcept {
+  return ts >= start && static_cast<std::uint64_t>(ts) - static_cast<std::uint64_t>(start) <
+                            static_cast<std::uint64_t>(length);
+}
+/// The same of all these times. True when there are none.
+bool all_within(const std::int64_t* times, std::size_t n, std::int64_t start, std::int64_t length) noexcept;
 
 }  // namespace penstock::detail

@@ -67,8 +67,8 @@ class fused : public Base, public std::conditional_t<Terminal::partitions, parti
   virtual void connect_exchange(std::vector<exchange_sender*> targets) {
     if constexpr (Terminal::partitions) terminal_.connect_exchange(targets);
   }
-  virtual void leave_values_out() {
-    if constexpr (Terminal::partitions) terminal_.leave_values_out();
+  virtual void leave_out_unread(const reading& read) {
+    if constexpr (Terminal::partitions) terminal_.leave_out_unread(read);
   }
 
  protected:

@@ -55,7 +55,7 @@ class running_op final : public op, public input<keyed_batch<K, T>>, private dur
     seal_state(epoch, first_epoch_ == 0 ? epoch + 1 : first_epoch_);
   }
   durable_state* durable() override { return this; }
-  bool reads_values() const override { return reads_records<A>; }
+  reading reads() const override { return {.values = reads_records<A>}; }
 
  private:
   void note_changes() override { groups_.note_changes(); }

@@ -120,9 +120,8 @@ class op {
   virtual durable_state* durable() { return nullptr; }
   /// For tests: what a user's function keeps, as of now. Null: it is no such operator.
   virtual state_rows* inspect() { return nullptr; }
-  /// Whether it looks at the values of a keyed batch, or at keys and times alone. Asked once all is
-  /// connected.
-  virtual bool reads_values() const { return true; }
+  /// What it looks at in the keyed batches that it is given. Asked once all is connected.
+  virtual reading reads() const { return {}; }
   /// True while nothing more should be pushed into it: back-pressure.
   virtual bool blocked() const { return false; }
   /// The same of anything behind it.
@@ -267,8 +266,8 @@ class partitioning_op {
   /// `targets[i]` leads to lane i. Not called when there is one lane: the outlet is then connected like any
   /// other.
   virtual void connect_exchange(std::vector<exchange_sender*> targets) = 0;
-  /// None of its consumers reads the values of what it hands on. Called before open.
-  virtual void leave_values_out() = 0;
+  /// What its consumers look at in what it hands on. Called before open.
+  virtual void leave_out_unread(const reading& read) = 0;
 
  protected:
   ~partitioning_op() = default;

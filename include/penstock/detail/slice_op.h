@@ -81,7 +81,10 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
     seal_state(epoch, oldest);
   }
   durable_state* durable() override { return this; }
-  bool reads_values() const override { return reads_records<A> || outlets_.late.connected(); }
+  reading reads() const override {
+    if (outlets_.late.connected()) return {};
+    return {reads_records<A>, {length_, shape_.offset}};
+  }
 
  private:
   using table = flat_table<K, accumulator>;
@@ -172,7 +175,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
 
   /// Adds records from `at` on as long as they are in one slice; the number of the next one.
   std::size_t add_run(keyed_batch<K, T>& records, std::size_t at, std::size_t to) {
-    const std::int64_t first = records.timestamps[at];
+    const std::int64_t first = records.time(at);
     if (first == no_timestamp) {
       services_->fail(
           error(errc::user, name_ + ": a record has no event time; give it one with assign_timestamps"));
@@ -184,10 +187,8 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
       return at + 1;
     }
     slice& into = slice_at(first);
-    const auto start = static_cast<std::uint64_t>(into.start);
-    const auto length = static_cast<std::uint64_t>(length_);
-    std::size_t end = at + 1;
-    while (end < to && static_cast<std::uint64_t>(records.timestamps[end]) - start < length) ++end;
+    std::size_t end = records.one_time_for_all() ? to : at + 1;
+    while (end < to && is_within(records.timestamps[end], into.start, length_)) ++end;
     std::uint64_t hashes[block];
     for (std::size_t i = at; i < end; ++i) {
       hashes[i - at] = key_traits<K>::hash(records.keys[i]);
@@ -228,9 +229,7 @@ class slice_op final : public op, public input<keyed_batch<K, T>>, private durab
   }
 
   slice& slice_at(std::int64_t ts) {
-    if (recent_ != nullptr && static_cast<std::uint64_t>(ts) - static_cast<std::uint64_t>(recent_->start) <
-                                  static_cast<std::uint64_t>(length_))
-      return *recent_;
+    if (recent_ != nullptr && is_within(ts, recent_->start, length_)) return *recent_;
     const std::int64_t start = window_start(ts, shape_.offset, length_);
     std::unique_ptr<slice>& s = slices_[start];
     if (s == nullptr) {

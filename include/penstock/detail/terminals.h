@@ -78,7 +78,6 @@ struct exchange_terminal : plain_terminal {
   };
   output<Records> out;
   std::vector<target> targets;  // none with one lane
-  bool with_values = true;
 
   // Copied before it is connected, once a lane.
   exchange_terminal() = default;
@@ -89,12 +88,7 @@ struct exchange_terminal : plain_terminal {
   void connect_exchange(const std::vector<exchange_sender*>& to) {
     for (exchange_sender* s : to) targets.push_back({s, nullptr});
   }
-  void leave_values_out() {
-    if constexpr (requires(Records & r) { r.leave_values_out(); }) {
-      with_values = false;
-      out.pending().leave_values_out();
-    }
-  }
+  void leave_out_unread(const reading& read) { out.pending().leave_out_unread(read); }
   result<> end_of_batch() {
     out.flush();
     for (target& t : targets) send(t);
@@ -122,9 +116,7 @@ struct exchange_terminal : plain_terminal {
       return;
     }
     t.filling = std::make_unique<Records>();
-    if constexpr (requires(Records & r) { r.leave_values_out(); }) {
-      if (!with_values) t.filling->leave_values_out();
-    }
+    t.filling->leave_out_unread(out.pending().read());
   }
   template <typename... Args>
   [[gnu::always_inline]] void add_to(target& t, Args&&... record) {
@@ -204,6 +196,7 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   }
   void deal() {
     auto& block = this->out.pending();
+    block.join_times();
     sort(block.keys.data(), block.size());
     std::size_t at = 0;
     for (std::size_t lane = 0; lane < ends.size(); ++lane) {

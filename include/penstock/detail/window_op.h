@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,7 +73,10 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     seal_state(epoch, oldest);
   }
   durable_state* durable() override { return this; }
-  bool reads_values() const override { return reads_records<A> || outlets_.late.connected(); }
+  reading reads() const override {
+    if (outlets_.late.connected()) return {};
+    return {reads_records<A>, {std::gcd(shape_.size, shape_.slide), shape_.offset}};
+  }
 
  private:
   struct pane {
@@ -136,24 +140,21 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
   // The usual case: records close in time, all of one window that has not fired yet; `recent_` is that.
   bool all_in_one_pane(keyed_batch<K, T>& records, std::size_t from, std::size_t to) {
     if (recent_ == nullptr || shape_.slide != shape_.size) return false;
+    const std::int64_t first = records.time(from);
     // Another lane may have sent them, which is somewhat ahead or behind.
-    if (!holds(*recent_, records.timestamps[from])) {
-      if (records.timestamps[from] == no_timestamp) return false;
-      const std::int64_t wanted = window_start(records.timestamps[from], shape_.offset, shape_.slide);
+    if (!holds(*recent_, first)) {
+      if (first == no_timestamp) return false;
+      const std::int64_t wanted = window_start(first, shape_.offset, shape_.slide);
       pane* near = near_[near_place(wanted)];
       if (near == nullptr || near->start != wanted) return false;
       recent_ = near;
     }
     if (recent_->fired) return false;
-    bool all = true;
-    for (std::size_t i = from; i < to; ++i) all &= holds(*recent_, records.timestamps[i]);
-    return all;
+    return records.one_time_for_all() ||
+           all_within(records.timestamps.data() + from, to - from, recent_->start, shape_.size);
   }
 
-  bool holds(const pane& p, std::int64_t ts) const noexcept {
-    return static_cast<std::uint64_t>(ts) - static_cast<std::uint64_t>(p.start) <
-           static_cast<std::uint64_t>(shape_.size);
-  }
+  bool holds(const pane& p, std::int64_t ts) const noexcept { return is_within(ts, p.start, shape_.size); }
   std::size_t near_place(std::int64_t start) const noexcept {
     return static_cast<std::uint64_t>(start / shape_.slide) % near_panes;
   }
@@ -186,7 +187,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
   }
 
   void place(keyed_batch<K, T>& records, std::size_t i) {
-    const std::int64_t ts = records.timestamps[i];
+    const std::int64_t ts = records.time(i);
     if (ts == no_timestamp) {
       services_->fail(
           error(errc::user, name_ + ": a record has no event time; give it one with assign_timestamps"));
