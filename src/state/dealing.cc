@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -39,9 +40,14 @@ inline std::uint32_t swap_bytes(std::uint32_t v) noexcept {
 
 [[gnu::always_inline]] inline bool within_one_by_one(const std::int64_t* times, std::size_t n,
                                                      std::int64_t start, std::int64_t length) noexcept {
-  bool all = true;
-  for (std::size_t i = 0; i < n; ++i) all &= is_within(times[i], start, length);
-  return all;
+  // In whole words, which the compiler can do for several at once.
+  const std::int64_t last = start > std::numeric_limits<std::int64_t>::max() - (length - 1)
+                                ? std::numeric_limits<std::int64_t>::max()
+                                : start + (length - 1);
+  std::int64_t outside = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    outside |= -static_cast<std::int64_t>(times[i] < start) | -static_cast<std::int64_t>(times[i] > last);
+  return outside == 0;
 }
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
