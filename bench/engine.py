@@ -5,19 +5,21 @@
     bench/engine.py [--only map,window,...] [--rounds 3] [--no-flink]
 
     map       map, filter, map over 64-bit integers
-    window    a count in windows of 1 s: 100,000 keys, 1 M records a second of event time; on one lane and on two
+    window    a count in windows of 1 s: 100,000 keys, 1 M records a second of event time; on one lane and on two,
+              beside two processes of one lane each, which show what the machine's cores have for two just then
     hopping   the same in windows of 60 s, one a second
     session   the same in sessions that end after 50 ms
     process   a function with a value a key
     interval  an interval join, +-100 ms
 
 One lane beside one task slot, unless it says two; Flink 2.1 from Maven Central (needs a JDK and Maven), the second of two
-runs in one process, over fewer records where it would take minutes. Figures are medians of the rounds, in which one lane
-and two take turns; each answer is checked.
+runs in one process, over fewer records where it would take minutes. Figures are medians of the rounds, in which one lane,
+two, and two processes take turns; each answer is checked.
 Needs build/release (./dev build release). `engine_bench NAME [MILLIONS]` there has more parts: text, json, and keys, groups
 and timers, which want memory.
 """
 import argparse
+import concurrent.futures
 import pathlib
 import re
 import statistics
@@ -35,17 +37,33 @@ PARTS = {"map": (50_000_000, None), "window": (10_000_000, 1), "hopping": (300_0
 LINE = re.compile(r"([0-9.]+) M records/s +([0-9.]+) ns CPU/record +(.*)")
 
 
-def ours(parts, rounds):
-    """For each part its rates and its CPU times, by round; the parts take turns."""
-    seen = {part: ([], []) for part in parts}
-    for _ in range(rounds):
-        for part, (rates, cpu) in seen.items():
-            rate, ns, verdict = LINE.search(output_of(BENCH, part, timeout=600)).groups()
-            if verdict != "ok":
-                sys.exit(f"{part}: {verdict}")
-            rates.append(float(rate))
-            cpu.append(float(ns))
-    return seen
+def ours(part):
+    """Records a second, in millions, and CPU time a record, in nanoseconds."""
+    rate, cpu, verdict = LINE.search(output_of(BENCH, part, timeout=600)).groups()
+    if verdict != "ok":
+        sys.exit(f"{part}: {verdict}")
+    return float(rate), float(cpu)
+
+
+def two_processes(part):
+    """What two processes reach together that do the same side by side: the cores have no more."""
+    with concurrent.futures.ThreadPoolExecutor(2) as both:
+        return 2 * min(rate for rate, _ in both.map(ours, [part, part]))
+
+
+def two_lanes(rounds):
+    """What one lane costs, and the line about two of them."""
+    seen = [(ours("window"), ours("window2"), two_processes("window")) for _ in range(rounds)]
+    rate, cpu = medians(two for _, two, _ in seen)
+    of_one = statistics.median(two[0] / one[0] for one, two, _ in seen)
+    processes = statistics.median(apart / one[0] for one, _, apart in seen)
+    line = (f"{'  2 lanes':<10} {rate:>13.1f} {cpu:>8.2f}   {of_one:.2f} x of one lane"
+            f" (two processes of one lane each: {processes:.2f} x)")
+    return medians(one for one, _, _ in seen), line
+
+
+def medians(measured):
+    return tuple(map(statistics.median, zip(*measured)))
 
 
 def flink(command, part):
@@ -76,17 +94,18 @@ def main():
     theirs = f" {'Flink M/s':>11} {'ns CPU':>8} {'ratio':>8}" if peer else ""
     print(f"{'':<10} {'penstock M/s':>13} {'ns CPU':>8}{theirs}", flush=True)
     for part in parts:
-        seen = ours([part, "window2"] if part == "window" else [part], args.rounds)
-        rate, cpu = map(statistics.median, seen[part])
+        more = None
+        if part == "window":
+            (rate, cpu), more = two_lanes(args.rounds)
+        else:
+            rate, cpu = medians(ours(part) for _ in range(args.rounds))
         line = f"{part:<10} {rate:>13.1f} {cpu:>8.2f}"
         if peer:
             their_rate, their_cpu = flink(peer, part)
             line += f" {their_rate:>11.2f} {their_cpu:>8.0f} {rate / their_rate:>7.0f}x"
         print(line, flush=True)
-        if part == "window":
-            two, cpu = map(statistics.median, seen["window2"])
-            ratio = statistics.median(b / a for a, b in zip(seen["window"][0], seen["window2"][0]))
-            print(f"{'  2 lanes':<10} {two:>13.1f} {cpu:>8.2f}   {ratio:.2f} x of one lane", flush=True)
+        if more:
+            print(more, flush=True)
 
 
 if __name__ == "__main__":
