@@ -88,7 +88,12 @@ constexpr std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept {
 
 /// The start of the last window that holds `ts`, of windows that begin every `slide` (S1, S2).
 constexpr std::int64_t window_start(std::int64_t ts, std::int64_t offset, std::int64_t slide) noexcept {
-  const std::int64_t r = (ts - offset) % slide;
+  std::int64_t since = 0;  // `offset`, or a window that begins as many slides from there
+  if (__builtin_sub_overflow(ts, offset, &since)) [[unlikely]] {
+    const auto rest = [slide](std::int64_t t) { return t % slide + (t % slide < 0 ? slide : 0); };
+    since = rest(ts) - rest(offset);
+  }
+  const std::int64_t r = since % slide;
   return saturating_add(ts, r < 0 ? -(r + slide) : -r);
 }
 

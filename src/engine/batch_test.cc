@@ -20,8 +20,8 @@ numbers block_of(const reading& read, std::span<const std::int64_t> times) {
   numbers block;
   block.leave_out_unread(read);
   for (std::int64_t at : times) {
-    std::int64_t key = at + 1;
-    block.add(std::move(key), at + 2, at);
+    std::int64_t key = at ^ 1;
+    block.add(std::move(key), at ^ 2, at);
   }
   block.join_times();
   return block;
@@ -48,8 +48,8 @@ TEST(keyed_batch, carries_one_time_for_records_of_one_slice) {
   EXPECT_TRUE(sent.one_time_for_all());
   EXPECT_EQ(sent.size(), 4u);
   EXPECT_THAT(times_of(sent), Each(1010));
-  EXPECT_THAT(std::vector(sent.keys.data(), sent.keys.data() + 4), ElementsAre(1011, 2010, 1501, 1701));
-  EXPECT_THAT(std::vector(sent.values.data(), sent.values.data() + 4), ElementsAre(1012, 2011, 1502, 1702));
+  EXPECT_THAT(std::vector(sent.keys.data(), sent.keys.data() + 4), ElementsAre(1011, 2008, 1501, 1701));
+  EXPECT_THAT(std::vector(sent.values.data(), sent.values.data() + 4), ElementsAre(1008, 2011, 1502, 1702));
   sent.clear();
   EXPECT_FALSE(sent.one_time_for_all());
 }

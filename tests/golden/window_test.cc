@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <map>
 #include <random>
 #include <ranges>
@@ -73,6 +74,15 @@ TEST(S1_tumbling, negative_timestamps_and_offsets_count_by_the_formula) {
   EXPECT_EQ(detail::window_start(4, 5, 10), -5);
   EXPECT_EQ(detail::window_start(5, 5, 10), 5);
   EXPECT_EQ(detail::window_start(5, -5, 10), 5);
+  // The numbers end in ...5807 and -...5808; what begins before them begins with them.
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(detail::window_start(least + 9, 3, 10), least + 1);
+  EXPECT_EQ(detail::window_start(least + 11, 3, 10), least + 11);
+  EXPECT_EQ(detail::window_start(least + 1, 3, 1000), least);
+  EXPECT_EQ(detail::window_start(most, -3, 10), most);
+  EXPECT_EQ(detail::window_start(most - 1, -3, 10), most - 10);
+  EXPECT_EQ(detail::window_start(least + 5, most, most), least + 1);
   std::mt19937_64 random(7);
   for (int i = 0; i < 10'000; ++i) {
     const auto ts = static_cast<std::int64_t>(random()) / 1024;
