@@ -51,15 +51,22 @@ def two_processes(part):
         return 2 * min(rate for rate, _ in both.map(ours, [part, part]))
 
 
+def round_trip():
+    """Nanoseconds. A virtual machine's cores may be threads of one core now and cores far apart a minute later."""
+    return float(re.search(r"([0-9]+) ns", output_of(BENCH, "round_trip", timeout=60)).group(1))
+
+
 def two_lanes(rounds):
     """What one lane costs, and the line about two of them."""
-    seen = [(ours("window"), ours("window2"), two_processes("window")) for _ in range(rounds)]
-    rate, cpu = medians(two for _, two, _ in seen)
-    of_one = statistics.median(two[0] / one[0] for one, two, _ in seen)
-    processes = statistics.median(apart / one[0] for one, _, apart in seen)
+    seen = [(ours("window"), ours("window2"), two_processes("window"), round_trip()) for _ in range(rounds)]
+    rate, cpu = medians(two for _, two, _, _ in seen)
+    of_one = statistics.median(two[0] / one[0] for one, two, _, _ in seen)
+    processes = statistics.median(apart / one[0] for one, _, apart, _ in seen)
+    trip = statistics.median(ns for *_, ns in seen)
     line = (f"{'  2 lanes':<10} {rate:>13.1f} {cpu:>8.2f}   {of_one:.2f} x of one lane"
-            f" (two processes of one lane each: {processes:.2f} x)")
-    return medians(one for one, _, _ in seen), line
+            f" (two processes of one lane each: {processes:.2f} x;"
+            f" a line from core to core and back: {trip:.0f} ns)")
+    return medians(one for one, *_ in seen), line
 
 
 def medians(measured):

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace ps = penstock;
@@ -335,6 +336,32 @@ void json_filter(std::int64_t n) {
   measure("JSON decode, 4 fields", topo, 1, n, [&] { return t.count == n; });
 }
 
+/// How long a line of memory takes from one core to another and back, which is what the exchange lives by:
+/// about 50 ns between two threads of one core, 120 within a cache that they share, 500 and more beyond.
+void round_trip() {
+  constexpr int trips = 300'000;
+  struct alignas(128) line {  // two, as in adder
+    std::atomic<int> number{0};
+  };
+  line there, back;
+  std::thread other([&] {
+    for (int i = 1; i <= trips; ++i) {
+      while (there.number.load(std::memory_order_acquire) != i) {
+      }
+      back.number.store(i, std::memory_order_release);
+    }
+  });
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 1; i <= trips; ++i) {
+    there.number.store(i, std::memory_order_release);
+    while (back.number.load(std::memory_order_acquire) != i) {
+    }
+  }
+  const std::chrono::duration<double, std::nano> all = std::chrono::steady_clock::now() - start;
+  other.join();
+  fmt::print("a line from core to core and back: {:.0f} ns\n", all.count() / trips);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -348,6 +375,7 @@ int main(int argc, char** argv) {
   if (wanted("map")) map_filter_map(size(1000));
   if (wanted("window")) keyed_count("keyed 1 s count, 100k int keys", size(100), 1, &click::user, second, 1);
   if (wanted("window2")) keyed_count("keyed 1 s count, 100k int keys", size(100), 2, &click::user, second, 1);
+  if (wanted("round_trip")) round_trip();
   if (wanted("text")) keyed_count("keyed 1 s count, 100k text keys", size(20), 1, text_key, second, 1);
   if (wanted("hopping"))
     keyed_count("keyed hopping count, 60 s / 1 s", size(100), 1, &click::user,
