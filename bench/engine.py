@@ -6,7 +6,8 @@
 
     map       map, filter, map over 64-bit integers
     window    a count in windows of 1 s: 100,000 keys, 1 M records a second of event time; on one lane and on two,
-              beside two processes of one lane each, which show what the machine's cores have for two just then
+              beside two processes of one lane each, which show what the machine's cores have for two just then, and with
+              the time of a line of memory from core to core and back
     hopping   the same in windows of 60 s, one a second
     session   the same in sessions that end after 50 ms
     process   a function with a value a key
