@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <penstock/detail/batch.h>
+#include <penstock/detail/terminals.h>
 
+#include <array>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <span>
@@ -102,6 +105,34 @@ TEST(keyed_batch, keeps_each_record_in_its_slice_however_they_come) {
     for (std::size_t i = 0; i < sent.size(); ++i)
       ASSERT_EQ(window_start(sent.time(i), 10, 1000), slices[i]) << "round " << round << ", record " << i;
   }
+}
+
+/// Keeps what is sent.
+class kept final : public exchange_sender {
+ public:
+  std::unique_ptr<any_batch> recycled() override { return nullptr; }
+  void send(std::unique_ptr<any_batch> records) override { batches.push_back(std::move(records)); }
+  void send(watermark) override {}
+  void send_barrier(std::uint64_t) override {}
+  bool blocked() const noexcept override { return false; }
+  std::vector<std::unique_ptr<any_batch>> batches;
+};
+
+// Without it all results are the same, and two lanes slower.
+TEST(key_by, sends_one_time_with_records_of_one_slice) {
+  const auto key_of = [](const std::int64_t& n) { return n; };
+  key_terminal<std::int64_t, std::int64_t, decltype(key_of)> terminal(key_of);
+  std::array<kept, 2> lanes;
+  terminal.connect_exchange({&lanes[0], &lanes[1]});
+  terminal.leave_out_unread(seconds);
+  const auto at = [](auto&& f) { return f(); };
+  for (std::int64_t n = 0; n < 100; ++n) terminal.put(std::int64_t{n}, 1010 + n, at);
+  ASSERT_TRUE(terminal.end_of_batch());
+  for (const kept& lane : lanes) {
+    ASSERT_EQ(lane.batches.size(), 1u);
+    EXPECT_TRUE(static_cast<const numbers&>(*lane.batches[0]).one_time_for_all());
+  }
+  EXPECT_EQ(lanes[0].batches[0]->size() + lanes[1].batches[0]->size(), 100u);
 }
 
 TEST(reading, of_two_is_what_either_looks_at) {
