@@ -142,7 +142,7 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
     if (recent_ == nullptr || shape_.slide != shape_.size) return false;
     const std::int64_t first = records.time(from);
     // Another lane may have sent them, which is somewhat ahead or behind.
-    if (!holds(*recent_, first)) {
+    if (!is_within(first, recent_->start, shape_.size)) {
       if (first == no_timestamp) return false;
       const std::int64_t wanted = window_start(first, shape_.offset, shape_.slide);
       pane* near = near_[near_place(wanted)];
@@ -154,7 +154,6 @@ class window_op final : public op, public input<keyed_batch<K, T>>, private dura
            all_within(records.timestamps.data() + from, to - from, recent_->start, shape_.size);
   }
 
-  bool holds(const pane& p, std::int64_t ts) const noexcept { return is_within(ts, p.start, shape_.size); }
   std::size_t near_place(std::int64_t start) const noexcept {
     return static_cast<std::uint64_t>(start / shape_.slide) % near_panes;
   }
