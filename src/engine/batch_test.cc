@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace penstock::detail {
@@ -114,9 +115,87 @@ class kept final : public exchange_sender {
   void send(std::unique_ptr<any_batch> records) override { batches.push_back(std::move(records)); }
   void send(watermark) override {}
   void send_barrier(std::uint64_t) override {}
+  bool comes_back() const noexcept override { return back; }
+  bool deliver(any_batch& records) override {
+    if (refuses || !back || !batches.empty()) return false;
+    auto& delivered = static_cast<numbers&>(records);
+    for (std::size_t i = 0; i < delivered.size(); ++i) note(delivered, i);
+    return true;
+  }
   bool blocked() const noexcept override { return false; }
+  /// What was sent is taken: key, time, and the value if there is one.
+  void take_all() {
+    for (const auto& sent : batches) {
+      const auto& records = static_cast<const numbers&>(*sent);
+      for (std::size_t i = 0; i < records.size(); ++i) note(records, i);
+    }
+    batches.clear();
+  }
+  void note(const numbers& records, std::size_t i) {
+    taken.push_back({records.keys[i], records.time(i), records.read().values ? records.values[i] : 0});
+  }
+  bool back = false;
+  bool refuses = false;
   std::vector<std::unique_ptr<any_batch>> batches;
+  std::vector<std::array<std::int64_t, 3>> taken;
 };
+
+// All the ways on which a block goes out: keys only or with values, a time for all or each its own, to this
+// lane at once or by the ring.
+TEST(key_by, deals_every_record_to_its_lane_in_order) {
+  const auto key_of = [](const std::int64_t& n) { return n * 31 % 77; };
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t count = 2 + random() % 5;
+    const reading read{.values = random() % 2 == 0, .slices = {.length = 1000, .offset = 0}};
+    std::vector<kept> lanes(count);
+    std::vector<exchange_sender*> targets;
+    for (kept& lane : lanes) targets.push_back(&lane);
+    const std::size_t here = random() % count;
+    lanes[here].back = true;
+    key_terminal<std::int64_t, std::int64_t, decltype(key_of)> terminal(key_of);
+    terminal.connect_exchange(targets);
+    terminal.leave_out_unread(read);
+    std::vector<std::vector<std::array<std::int64_t, 3>>> wanted(count);
+    std::string scratch;
+    std::int64_t n = 0;
+    const std::int64_t steps = round % 2 == 0 ? 1 : 7;  // with 7 few blocks are of one slice
+    for (int batch = 0; batch < 6; ++batch) {
+      const std::int64_t end = n + static_cast<std::int64_t>(random() % 1500);
+      for (; n < end; ++n) {
+        const std::int64_t key = key_of(n);
+        const std::int64_t time = n * steps;
+        const std::size_t to = lane_of_key(hash_for_partition(key, scratch), count);
+        wanted[to].push_back({key, time / 1000, read.values ? n : 0});
+        terminal.put(std::int64_t{n}, time, [](auto&& f) { return f(); });
+        if (random() % 400 == 0) lanes[here].refuses = random() % 2 == 0;
+      }
+      ASSERT_TRUE(terminal.end_of_batch());
+      if (random() % 2 == 0) lanes[here].take_all();
+    }
+    for (std::size_t lane = 0; lane < count; ++lane) {
+      lanes[lane].take_all();
+      for (auto& record : lanes[lane].taken) record[1] /= 1000;
+      ASSERT_EQ(lanes[lane].taken, wanted[lane]) << "round " << round << ", lane " << lane;
+    }
+  }
+}
+
+// Without it all results are the same, and two lanes slower.
+TEST(key_by, delivers_what_stays_on_its_lane_without_the_ring) {
+  const auto key_of = [](const std::int64_t& n) { return n; };
+  std::array<kept, 2> lanes;
+  lanes[1].back = true;
+  key_terminal<std::int64_t, std::int64_t, decltype(key_of)> terminal(key_of);
+  terminal.connect_exchange({&lanes[0], &lanes[1]});
+  terminal.leave_out_unread(seconds);
+  for (std::int64_t n = 0; n < 5000; ++n)
+    terminal.put(std::int64_t{n}, 1010 + n, [](auto&& f) { return f(); });
+  ASSERT_TRUE(terminal.end_of_batch());
+  EXPECT_TRUE(lanes[1].batches.empty());
+  lanes[0].take_all();
+  EXPECT_EQ(lanes[0].taken.size() + lanes[1].taken.size(), 5000u);
+}
 
 // Without it all results are the same, and two lanes slower.
 TEST(key_by, sends_one_time_with_records_of_one_slice) {

@@ -18,6 +18,10 @@ void exchange_channel::send(std::unique_ptr<detail::any_batch> records) {
   post(std::move(p));
 }
 
+bool exchange_channel::deliver(detail::any_batch& records) {
+  return end_ != nullptr && kept_.empty() && ring_.empty() && end_->take_now(records);
+}
+
 void exchange_channel::send(watermark w) {
   parcel p;
   p.what = parcel::kind::time;
@@ -64,12 +68,30 @@ void exchange_channel::give_back(std::unique_ptr<detail::any_batch> emptied) {
   empties_.push(emptied);  // full: it is freed here
 }
 
+receiver::receiver(detail::relay_op& into, std::vector<exchange_channel*> from) : into_(into) {
+  for (exchange_channel* c : from) {
+    if (c->comes_back()) {
+      mine_ = inputs_.size();
+      c->ends_at(*this);
+    }
+    inputs_.push_back({c, {}, false, false, 0});
+  }
+  silent_ = inputs_.size();
+}
+
+bool receiver::take_now(detail::any_batch& records) {
+  if (!may_take(inputs_[mine_])) return false;
+  into_.deliver(records);
+  return true;
+}
+
 bool receiver::step(io::instant) {
   bool worked = false;
   parcel p;
   for (channel_state& in : inputs_) {
+    const bool mine = &in == &inputs_[mine_];
     in.credit = std::min<std::int64_t>(in.credit, 0) + records_per_step / std::ssize(inputs_) + 1;
-    while (in.credit > 0 && may_take(in) && in.channel->pop(p)) {
+    while ((mine || in.credit > 0) && may_take(in) && in.channel->pop(p)) {
       if (p.records != nullptr) in.credit -= static_cast<std::int64_t>(p.records->size());
       take(in, p);
       worked = true;

@@ -29,6 +29,8 @@ struct parcel {
   std::uint64_t epoch = 0;
 };
 
+class receiver;
+
 /// One direction between two lanes. The sender's methods are called on the sending lane's thread, the
 /// receiver's (`pop`, `give_back`) on the other's.
 ///
@@ -41,6 +43,8 @@ class exchange_channel final : public detail::exchange_sender {
 
   std::unique_ptr<detail::any_batch> recycled() override;
   void send(std::unique_ptr<detail::any_batch> records) override;
+  bool comes_back() const noexcept override { return &from_ == &to_; }
+  bool deliver(detail::any_batch& records) override;
   void send(watermark w) override;
   void send_barrier(std::uint64_t epoch) override;
   bool blocked() const noexcept override { return !kept_.empty(); }
@@ -50,6 +54,8 @@ class exchange_channel final : public detail::exchange_sender {
   /// False when there is nothing, which the sender is told of if it sleeps.
   bool pop(parcel& into);
   void give_back(std::unique_ptr<detail::any_batch> emptied);
+  /// Where it comes back: who takes from it, and outlives the last call of deliver().
+  void ends_at(receiver& end) noexcept { end_ = &end; }
 
  private:
   void post(parcel p);
@@ -65,22 +71,23 @@ class exchange_channel final : public detail::exchange_sender {
   spsc_ring<std::unique_ptr<detail::any_batch>, 2 * capacity> empties_;
   std::deque<parcel> kept_;
   std::size_t popped_ = 0;  // since the sender was last told of room; the receiver's
+  receiver* end_ = nullptr;
 };
 
 /// The end of an exchange on one lane: takes from the channels of all lanes, aligns barriers, merges event
 /// time.
 class receiver final : public driver {
  public:
-  receiver(detail::relay_op& into, std::vector<exchange_channel*> from) : into_(into) {
-    for (exchange_channel* c : from) inputs_.push_back({c, {}, false, false, 0});
-    silent_ = inputs_.size();
-  }
+  receiver(detail::relay_op& into, std::vector<exchange_channel*> from);
   bool step(io::instant now) override;
+  /// Records of this lane's own channel, of which it has taken everything. False: not now.
+  bool take_now(detail::any_batch& records);
   detail::op& entry() noexcept override { return into_; }
 
  private:
   /// As many records as the lane's own source makes in a step, from all inputs together: a lane that took
-  /// more would fall behind the others with its own source, and windows would stay open for it.
+  /// more would fall behind the others with its own source, and windows would stay open for it. What comes
+  /// from its own source is taken to the end: then it can be delivered without the ring again.
   static constexpr std::int64_t records_per_step = 8 * detail::batch_capacity;
   struct channel_state {
     exchange_channel* channel;
@@ -94,6 +101,7 @@ class receiver final : public driver {
   detail::relay_op& into_;
   bool may_take(const channel_state& from) const;
   std::vector<channel_state> inputs_;
+  std::size_t mine_ = 0;    // the input from this lane itself
   std::size_t silent_ = 0;  // inputs that have not spoken
   monotonic_watermark time_;
 };

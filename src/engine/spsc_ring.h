@@ -38,6 +38,11 @@ class spsc_ring {
     return true;
   }
 
+  /// For a thread that is both.
+  bool empty() const noexcept {
+    return head_.load(std::memory_order_relaxed) == tail_.load(std::memory_order_relaxed);
+  }
+
  private:
   static constexpr std::size_t line = 64;
   alignas(line) std::atomic<std::size_t> tail_{0};

@@ -6,6 +6,7 @@
 #include <penstock/key.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -115,9 +116,72 @@ __attribute__((PENSTOCK_AVX512)) void sort_by_sixteen(const std::uint16_t* lane_
     ends[lane] = static_cast<std::uint16_t>(to - order);
   }
 }
+
+/// The lanes of sixteen numbers, as lanes_one_by_one finds them.
+__attribute__((PENSTOCK_AVX512, always_inline)) inline __m512i lanes_of_sixteen(__m512i first, __m512i second,
+                                                                                __m512i lanes) noexcept {
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i swapped = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
+  const __m512i factor = _mm512_set1_epi32(static_cast<int>(hash_factor));
+  const auto word = [&](__m512i w) __attribute__((PENSTOCK_AVX512, always_inline)) {
+    w = _mm512_mullo_epi32(_mm512_shuffle_epi8(w, swapped), factor);
+    return _mm512_mullo_epi32(_mm512_xor_si512(w, _mm512_srli_epi32(w, 24)), factor);
+  };
+  const __m512i upper = _mm512_permutex2var_epi32(first, _mm512_or_si512(even, _mm512_set1_epi32(1)), second);
+  const __m512i lower = _mm512_permutex2var_epi32(first, even, second);
+  __m512i h =
+      _mm512_xor_si512(_mm512_set1_epi32(static_cast<int>(hash_of_length(8) * hash_factor)), word(upper));
+  h = _mm512_xor_si512(_mm512_mullo_epi32(h, factor), word(lower));
+  h = _mm512_mullo_epi32(_mm512_xor_si512(h, _mm512_srli_epi32(h, 13)), factor);
+  h = _mm512_xor_si512(h, _mm512_srli_epi32(h, 15));
+  static_assert(std::has_single_bit(key_partitions));
+  const __m512i partition = _mm512_and_si512(h, _mm512_set1_epi32(key_partitions - 1));
+  return _mm512_srli_epi32(_mm512_mullo_epi32(partition, lanes), std::countr_zero(key_partitions));
+}
+
+__attribute__((PENSTOCK_AVX512)) void pick_by_sixteen(const void* keys, std::size_t n, std::size_t lanes,
+                                                      void* const* into, std::uint16_t* counts) noexcept {
+  const char* const from = static_cast<const char*>(keys);
+  char* to[most_pick_lanes];
+  for (std::size_t lane = 0; lane < lanes; ++lane) to[lane] = static_cast<char*>(into[lane]);
+  const __m512i count = _mm512_set1_epi32(static_cast<int>(lanes));
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    // Both are read before any is written: that may be to the same place.
+    const __m512i first = _mm512_loadu_si512(from + 8 * i);
+    const __m512i second = _mm512_loadu_si512(from + 8 * i + 64);
+    const __m512i lane_of = lanes_of_sixteen(first, second, count);
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const __mmask16 here = _mm512_cmpeq_epi32_mask(lane_of, _mm512_set1_epi32(static_cast<int>(lane)));
+      _mm512_storeu_si512(to[lane], _mm512_maskz_compress_epi64(static_cast<__mmask8>(here), first));
+      to[lane] += 8 * _mm_popcnt_u32(here & 0xff);
+      _mm512_storeu_si512(to[lane], _mm512_maskz_compress_epi64(static_cast<__mmask8>(here >> 8), second));
+      to[lane] += 8 * _mm_popcnt_u32(here >> 8);
+    }
+  }
+  std::uint16_t rest[16];
+  lanes_one_by_one(from + 8 * i, n - i, static_cast<std::uint32_t>(lanes), rest);
+  for (std::size_t r = 0; i < n; ++i, ++r) {
+    std::memmove(to[rest[r]], from + 8 * i, 8);
+    to[rest[r]] += 8;
+  }
+  for (std::size_t lane = 0; lane < lanes; ++lane)
+    counts[lane] = static_cast<std::uint16_t>((to[lane] - static_cast<char*>(into[lane])) / 8);
+}
 #endif
 
 }  // namespace
+
+bool pick_by_lane(const void* keys, std::size_t n, std::size_t lanes, void* const* into,
+                  std::uint16_t* counts) noexcept {
+#if defined(PENSTOCK_VECTORS)
+  if (processor_has() == vectors::avx512) {
+    pick_by_sixteen(keys, n, lanes, into, counts);
+    return true;
+  }
+#endif
+  return false;
+}
 
 void lanes_of_numbers(const void* keys, std::size_t n, std::uint32_t lanes, std::uint16_t* into) noexcept {
 #if defined(PENSTOCK_VECTORS)

@@ -466,6 +466,35 @@ TEST(lanes_of_numbers, are_those_of_each_by_itself) {
   }
 }
 
+TEST(pick_by_lane, deals_each_number_to_its_lane_in_order) {
+  std::mt19937_64 random(15);
+  std::string scratch;
+  for (std::size_t count = 1; count <= most_pick_lanes; ++count) {
+    for (std::size_t n = 0; n < 70; ++n) {
+      std::vector<std::int64_t> keys(n);
+      std::vector<std::vector<std::int64_t>> wanted(count);
+      std::vector<std::vector<std::int64_t>> dealt(count, std::vector<std::int64_t>(n + pick_slack));
+      for (auto& key : keys) {
+        key = static_cast<std::int64_t>(random() >> random() % 64);
+        wanted[lane_of_key(hash_for_partition(key, scratch), count)].push_back(key);
+      }
+      std::vector<void*> into;
+      for (auto& of_lane : dealt) into.push_back(of_lane.data());
+      const std::size_t in_place = random() % (count + 1);  // or none
+      if (in_place < count) into[in_place] = keys.data();
+      std::vector<std::uint16_t> counts(count);
+      if (!pick_by_lane(keys.data(), n, count, into.data(), counts.data()))
+        GTEST_SKIP() << "this processor has no AVX-512";
+      for (std::size_t lane = 0; lane < count; ++lane) {
+        auto& of_lane = lane == in_place ? keys : dealt[lane];
+        ASSERT_EQ(counts[lane], wanted[lane].size());
+        of_lane.resize(counts[lane]);
+        EXPECT_EQ(of_lane, wanted[lane]) << n << " keys, lane " << lane << " of " << count;
+      }
+    }
+  }
+}
+
 TEST(few, behaves_as_a_vector) {
   std::mt19937_64 random(12);
   few<std::string> some;

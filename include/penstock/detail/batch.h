@@ -155,21 +155,39 @@ class keyed_batch final : public any_batch {
     keys.prefetch(from, n);
     if (!one_slice_) timestamps.prefetch(from, n);
   }
+  /// Nothing but keys, and one time for all.
+  bool keys_alone() const noexcept { return !read_.values && one_slice_; }
   /// Copies records of another batch, those numbered at[0] ... at[n - 1]; there must be room.
   void add_some(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
-    const bool without_times = from.one_slice_ && (size_ == 0 || (one_slice_ && slice_ == from.slice_));
-    if (without_times) {
-      if (size_ == 0) {
-        one_slice_ = true;
-        slice_ = from.slice_;
-        timestamps[0] = from.timestamps[0];
-      }
+    if (shares_time(from)) {
       read_.values ? copy<true, false>(from, at, n) : copy<false, false>(from, at, n);
     } else {
-      if (std::exchange(one_slice_, false)) std::fill_n(timestamps.data(), size_, timestamps[0]);
       read_.values ? copy<true, true>(from, at, n) : copy<false, true>(from, at, n);
     }
     size_ += n;
+  }
+  /// The same of keys that were picked out of a batch of keys_alone().
+  void add_keys(const keyed_batch& from, const K* picked, std::size_t n) {
+    if (!shares_time(from)) std::fill_n(timestamps.data() + size_, n, from.timestamps[0]);
+    std::uninitialized_copy_n(picked, n, keys.data() + size_);
+    size_ += n;
+  }
+  /// Drops all but those numbered at[0] < ... < at[n - 1].
+  void keep_some(const std::uint16_t* at, std::size_t n) noexcept {
+    static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<T>);
+    for (std::size_t i = 0; i < n; ++i) keys[i] = keys[at[i]];
+    if (read_.values) {
+      for (std::size_t i = 0; i < n; ++i) values[i] = values[at[i]];
+    }
+    if (!one_slice_) {
+      for (std::size_t i = 0; i < n; ++i) timestamps[i] = timestamps[at[i]];
+    }
+    size_ = n;
+  }
+  /// Drops all but the first n.
+  void keep_first(std::size_t n) noexcept {
+    static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<T>);
+    size_ = n;
   }
   void clear() noexcept override {
     const std::size_t n = std::exchange(size_, 0);
@@ -179,6 +197,20 @@ class keyed_batch final : public any_batch {
   }
 
  private:
+  /// Before records of `from` are added: whether its one time can stand for them here too. If not, each gets
+  /// its own.
+  bool shares_time(const keyed_batch& from) noexcept {
+    if (from.one_slice_ && (size_ == 0 || (one_slice_ && slice_ == from.slice_))) {
+      if (size_ == 0) {
+        one_slice_ = true;
+        slice_ = from.slice_;
+        timestamps[0] = from.timestamps[0];
+      }
+      return true;
+    }
+    if (std::exchange(one_slice_, false)) std::fill_n(timestamps.data(), size_, timestamps[0]);
+    return false;
+  }
   template <bool WithValues, bool WithTimes>
   void copy(const keyed_batch& from, const std::uint16_t* at, std::size_t n) {
     // All columns at once: each number is read once.

@@ -21,6 +21,14 @@ inline constexpr std::size_t sort_by_lane_slack = 16;
 void sort_by_lane_plainly(const std::uint16_t* lane_of, std::size_t n, std::size_t lanes,
                           std::uint16_t* order, std::uint16_t* ends) noexcept;
 
+/// Deals numbers of eight bytes to the lanes of lanes_of_numbers, each lane's in their order: to into[lane],
+/// where there is room for pick_slack more than for n; counts[lane] of them. One of `into` may be `keys`
+/// itself, without the room for more. False, and nothing done, where the processor has not what it takes.
+bool pick_by_lane(const void* keys, std::size_t n, std::size_t lanes, void* const* into,
+                  std::uint16_t* counts) noexcept;
+inline constexpr std::size_t pick_slack = 8;
+inline constexpr std::size_t most_pick_lanes = 4;  // a pass over what is hashed for each
+
 /// Whether `ts` is in [start, start + length), should that end behind the end of time too.
 constexpr bool is_within(std::int64_t ts, std::int64_t start, std::int64_t length) noexcept {
   return ts >= start && static_cast<std::uint64_t>(ts) - static_cast<std::uint64_t>(start) <

@@ -252,6 +252,11 @@ class exchange_sender {
   /// A batch that the receiver has emptied, or null.
   virtual std::unique_ptr<any_batch> recycled() = 0;
   virtual void send(std::unique_ptr<any_batch> records) = 0;
+  /// Whether it leads to the lane that it comes from.
+  virtual bool comes_back() const noexcept = 0;
+  /// Where it comes back, and nothing that was sent is still to be taken: the receiver takes these at once.
+  /// They stay the caller's, to be cleared. False: they have to be sent.
+  virtual bool deliver(any_batch& records) = 0;
   virtual void send(watermark w) = 0;
   virtual void send_barrier(std::uint64_t epoch) = 0;
   virtual bool blocked() const noexcept = 0;

@@ -78,6 +78,7 @@ struct exchange_terminal : plain_terminal {
   };
   output<Records> out;
   std::vector<target> targets;  // none with one lane
+  std::size_t here = 0;         // which of them comes back
 
   // Copied before it is connected, once a lane.
   exchange_terminal() = default;
@@ -86,7 +87,10 @@ struct exchange_terminal : plain_terminal {
 
   void connect(op& consumer) { out.connect(consumer); }
   void connect_exchange(const std::vector<exchange_sender*>& to) {
-    for (exchange_sender* s : to) targets.push_back({s, nullptr});
+    for (exchange_sender* s : to) {
+      if (s->comes_back()) here = targets.size();
+      targets.push_back({s, nullptr});
+    }
   }
   void leave_out_unread(const reading& read) { out.pending().leave_out_unread(read); }
   result<> end_of_batch() {
@@ -127,7 +131,22 @@ struct exchange_terminal : plain_terminal {
   static void send(target& t) {
     if (t.filling != nullptr && t.filling->size() != 0) t.to->send(std::move(t.filling));
   }
+  /// add(filling, first, n) for the records from `first` to `end`, by as many as there is room for.
+  template <typename Add>
+  void fill(target& t, std::size_t first, std::size_t end, Add&& add) {
+    while (first < end) {
+      provide(t);
+      const std::size_t some = std::min(end - first, batch_capacity - t.filling->size());
+      add(*t.filling, first, some);
+      if (t.filling->size() == batch_capacity) send(t);
+      first += some;
+    }
+  }
 };
+
+/// What lanes_of_numbers and pick_by_lane know how to hash.
+template <typename K>
+inline constexpr bool is_number = (std::is_integral_v<K> || std::is_enum_v<K>)&&sizeof(K) == 8;
 
 /// Into keyed<K, T>.
 template <typename K, typename T, typename F>
@@ -143,6 +162,11 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   std::array<std::uint16_t, in_blocks ? batch_capacity : 0> lanes;  // by record
   std::array<std::uint16_t, in_blocks ? batch_capacity + sort_by_lane_slack : 0> order;
   std::vector<std::uint16_t> ends;  // by lane
+  // What pick_by_lane gives the lanes: of each batch_capacity + pick_slack keys; this lane's stay in the
+  // block.
+  std::vector<std::conditional_t<is_number<K>, K, char>> picked;
+  std::array<void*, most_pick_lanes> picked_of{};
+  std::array<std::uint16_t, most_pick_lanes> picked_count{};
 
   explicit key_terminal(F f) : key_of(std::move(f)) {}
 
@@ -185,7 +209,7 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   }
   [[gnu::noinline]] void sort(const K* keys, std::size_t n) {
     const std::size_t count = this->targets.size();
-    if constexpr ((std::is_integral_v<K> || std::is_enum_v<K>)&&sizeof(K) == 8) {
+    if constexpr (is_number<K>) {
       lanes_of_numbers(keys, n, static_cast<std::uint32_t>(count), lanes.data());
     } else {
       for (std::size_t i = 0; i < n; ++i)
@@ -196,20 +220,58 @@ struct key_terminal : exchange_terminal<keyed_batch<K, T>> {
   }
   void deal() {
     auto& block = this->out.pending();
+    if (block.size() == 0) return;
     block.join_times();
-    sort(block.keys.data(), block.size());
-    std::size_t at = 0;
-    for (std::size_t lane = 0; lane < ends.size(); ++lane) {
-      auto& t = this->targets[lane];
-      while (at < ends[lane]) {
-        base::provide(t);
-        const std::size_t some = std::min(ends[lane] - at, batch_capacity - t.filling->size());
-        t.filling->add_some(block, order.data() + at, some);
-        if (t.filling->size() == batch_capacity) base::send(t);
-        at += some;
-      }
+    if (!deal_keys(block)) deal_records(block);
+    // Left in the block: what stays on this lane, which need not be copied to be delivered.
+    auto& mine = this->targets[this->here];
+    if (block.size() != 0 && (mine.filling != nullptr || !mine.to->deliver(block))) {
+      std::iota(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(block.size()), std::uint16_t{0});
+      base::fill(mine, 0, block.size(), [&](auto& filling, std::size_t first, std::size_t n) {
+        filling.add_some(block, order.data() + first, n);
+      });
     }
     block.clear();
+  }
+  void deal_records(keyed_batch<K, T>& block) {
+    sort(block.keys.data(), block.size());
+    std::size_t at = 0;
+    std::size_t mine = 0;
+    for (std::size_t lane = 0; lane < ends.size(); at = ends[lane++]) {
+      if (lane == this->here) {
+        mine = at;
+        continue;
+      }
+      base::fill(this->targets[lane], at, ends[lane], [&](auto& filling, std::size_t first, std::size_t n) {
+        filling.add_some(block, order.data() + first, n);
+      });
+    }
+    block.keep_some(order.data() + mine, ends[this->here] - mine);
+  }
+  /// Where there are keys only, and the processor can: hashed, dealt and copied in one pass. False: not.
+  bool deal_keys(keyed_batch<K, T>& block) {
+    if constexpr (is_number<K>) {
+      const std::size_t lanes = this->targets.size();
+      if (!block.keys_alone() || lanes > most_pick_lanes) return false;
+      constexpr std::size_t room = batch_capacity + pick_slack;
+      if (picked.empty()) {
+        picked.resize(lanes * room);
+        for (std::size_t lane = 0; lane < lanes; ++lane) picked_of[lane] = picked.data() + lane * room;
+        picked_of[this->here] = block.keys.data();
+      }
+      if (!pick_by_lane(block.keys.data(), block.size(), lanes, picked_of.data(), picked_count.data()))
+        return false;
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        if (lane == this->here) continue;
+        base::fill(this->targets[lane], 0, picked_count[lane],
+                   [&](auto& filling, std::size_t first, std::size_t n) {
+                     filling.add_keys(block, static_cast<const K*>(picked_of[lane]) + first, n);
+                   });
+      }
+      block.keep_first(picked_count[this->here]);
+      return true;
+    }
+    return false;
   }
 };
 
