@@ -63,20 +63,24 @@ std::unique_ptr<numbers> batch_of(std::int64_t n) {
   return b;
 }
 
-/// The receiving end on lane 0 of an exchange between two lanes.
-class at_once : public testing::Test {
+/// The receiving end on one lane of an exchange between two, which have not spoken yet.
+class at_once_unspoken : public testing::Test {
  protected:
-  at_once() {
-    end.set_reach({&into});
-    for (exchange_channel* c : {&own, &other}) c->send(watermark{0, false});
-    end.step({});
-  }
+  at_once_unspoken() { end.set_reach({&into}); }
   lane_signal here{[] {}};
   lane_signal there{[] {}};
   exchange_channel own{here, here};
   exchange_channel other{there, here};
   taking into;
   receiver end{into, {&other, &own}};
+};
+
+class at_once : public at_once_unspoken {
+ protected:
+  at_once() {
+    for (exchange_channel* c : {&own, &other}) c->send(watermark{0, false});
+    end.step({});
+  }
 };
 
 TEST_F(at_once, a_lane_is_given_its_own_records) {
@@ -133,13 +137,7 @@ TEST_F(at_once, all_that_a_lane_sent_itself_is_taken_in_one_step) {
       << "by less than all of it, it would never be delivered at once again";
 }
 
-TEST(an_exchange, delivers_nothing_at_once_until_all_lanes_have_spoken) {
-  lane_signal here{[] {}};
-  lane_signal there{[] {}};
-  exchange_channel own{here, here};
-  exchange_channel other{there, here};
-  taking into;
-  receiver end{into, {&own, &other}};
+TEST_F(at_once_unspoken, records_wait_until_all_lanes_have_spoken) {
   own.send(watermark{0, false});
   end.step({});
   EXPECT_FALSE(own.deliver(*batch_of(1)));

@@ -117,7 +117,8 @@ __attribute__((PENSTOCK_AVX512)) void sort_by_sixteen(const std::uint16_t* lane_
   }
 }
 
-/// The lanes of sixteen numbers, as lanes_one_by_one finds them.
+/// The lanes of sixteen numbers, as lanes_one_by_one finds them. By hand, since they stay in registers so: by
+/// way of lanes_by_sixteen and memory, pick_by_sixteen costs 0.15 ns a number more.
 __attribute__((PENSTOCK_AVX512, always_inline)) inline __m512i lanes_of_sixteen(__m512i first, __m512i second,
                                                                                 __m512i lanes) noexcept {
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
