@@ -65,7 +65,9 @@ void epoch_channel::next_epoch() {
 }
 
 void epoch_channel::drain() {
-  if (failure_) return;
+  // Sealed: nothing of the open epoch waits. An end that is asked for is the next epoch's, and what was
+  // written for it goes first, once that has begun.
+  if (failure_ || sealed_) return;
   now_.take_while([&](std::string_view topic, std::int32_t partition, const outgoing& r) {
     auto sent = producer_.append(topic, partition, {&r, 1});
     if (!sent) failure_ = std::move(sent.error());

@@ -42,6 +42,24 @@ TEST(epoch_channel, an_epoch_does_not_end_before_it_has_begun_here) {
   EXPECT_TRUE(second) << "the producer has it, and what is of the third epoch waits";
 }
 
+// Word that there is room, or that a topic is known, is for all channels, and reaches a busy lane with word
+// of the next epoch or before it.
+TEST(epoch_channel, an_epoch_that_has_not_begun_here_does_not_end_because_there_is_room) {
+  const auto producer = producer_without_broker();
+  ASSERT_NE(producer, nullptr);
+  io::event_loop lane;
+  const auto channel = producer->open_channel(lane);
+  channel->flush([](const result<>&) {});
+  const outgoing mine = record("of the second epoch");
+  ASSERT_TRUE(channel->write("topic", 0, {&mine, 1}));
+  bool second = false;
+  channel->flush([&](const result<>&) { second = true; });
+  channel->drain();
+  EXPECT_FALSE(second) << "its record waits for the second transaction";
+  channel->next_epoch();
+  EXPECT_TRUE(second);
+}
+
 TEST(epoch_channel, an_empty_epoch_ends_when_it_has_begun_here) {
   const auto producer = producer_without_broker();
   ASSERT_NE(producer, nullptr);
