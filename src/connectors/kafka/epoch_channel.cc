@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "connectors/kafka/transactional_producer.h"
 #include "io/failpoint.h"
 
 namespace penstock::connectors {

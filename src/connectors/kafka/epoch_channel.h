@@ -19,8 +19,6 @@
 
 namespace penstock::connectors {
 
-class transactional_producer;
-
 /// Records with their bytes, in order, until they can be sent.
 class record_queue {
  public:
@@ -52,12 +50,21 @@ class record_queue {
   std::vector<record_header> headers_;  // scratch
 };
 
+/// Who has the open transaction.
+class record_taker {
+ public:
+  virtual ~record_taker() = default;
+  /// How many of the records were taken. Fewer: the channel is told to drain when more can be. From any lane.
+  virtual result<std::size_t> append(std::string_view topic, std::int32_t partition,
+                                     std::span<const outgoing> records) = 0;
+};
+
 /// One writer's records on their way into the transactions of a job: belongs to a lane, and to its thread.
 /// The transaction of an epoch is shared by all lanes, which reach its end at different times: what a channel
 /// is given after its own end of the epoch waits here until the next transaction has begun.
 class epoch_channel : public std::enable_shared_from_this<epoch_channel> {
  public:
-  epoch_channel(transactional_producer& producer, io::event_loop& lane) : producer_(producer), lane_(lane) {}
+  epoch_channel(record_taker& producer, io::event_loop& lane) : producer_(producer), lane_(lane) {}
 
   result<> write(std::string_view topic, std::int32_t partition, std::span<const outgoing> records);
   bool ready() const noexcept { return now_.empty() && next_.bytes() < most_waiting; }
@@ -71,7 +78,7 @@ class epoch_channel : public std::enable_shared_from_this<epoch_channel> {
 
  private:
   static constexpr std::size_t most_waiting = 4u << 20;
-  transactional_producer& producer_;
+  record_taker& producer_;
   io::event_loop& lane_;
   record_queue now_;     // of the open epoch: no memory for them yet, or no metadata
   record_queue next_;    // of the next one

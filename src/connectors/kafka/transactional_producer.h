@@ -29,11 +29,11 @@ namespace penstock::connectors {
 
 /// The one producer that all lanes of a job share, so that an epoch is one transaction. Lanes append to its
 /// batches under a lock, many records at a time; a thread of its own sends them and runs the transactions.
-class transactional_producer {
+class transactional_producer final : public record_taker {
  public:
   static result<std::unique_ptr<transactional_producer>> create(kafka::producer_settings settings);
   /// What is open is aborted; if the broker does not answer soon, by whoever comes next, or by itself.
-  ~transactional_producer();
+  ~transactional_producer() override;
 
   /// Shuts out earlier producers of the id, has their transactions decided, begins the first one. Blocks,
   /// until `stop` at most.
@@ -42,9 +42,8 @@ class transactional_producer {
   void set_compression(std::string_view topic, compression codec, std::optional<int> level);
   /// A channel of a lane. From the lane's thread.
   std::shared_ptr<epoch_channel> open_channel(io::event_loop& lane);
-  /// From any lane: how many of the records were taken. Fewer: channels are told to drain when more can be.
   result<std::size_t> append(std::string_view topic, std::int32_t partition,
-                             std::span<const outgoing> records);
+                             std::span<const outgoing> records) override;
   /// From a lane: all channels have flushed. `done` is called on the producer's thread.
   void commit(std::vector<kafka::partition_offset> offsets, const std::string& group,
               std::function<void(result<>)> done);
